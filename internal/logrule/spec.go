@@ -1,0 +1,211 @@
+// Package logrule defines what a log monitor is told to do: which files to
+// read, how to cut their lines into columns, which lines to keep, how to group
+// them and which figures to compute. It is the one definition that the YAML
+// resource, the HTTP API, the plan and the agent share.
+//
+// A spec that passes Validate can be compiled by internal/logpipe.
+package logrule
+
+import "time"
+
+// Spec is the spec of a LogMonitor resource.
+type Spec struct {
+	// Title is the name people see, 1 to 64 characters.
+	Title string `json:"title" yaml:"title" doc:"Name people see" minLength:"1" maxLength:"64"`
+	// Description is free text, at most 500 characters.
+	Description string `json:"description,omitempty" yaml:"description,omitempty" maxLength:"500"`
+	// Type is minute or minute_multi.
+	Type Type `json:"type" yaml:"type" enum:"minute,minute_multi" doc:"minute: one figure a window; minute_multi: figures per key"`
+	// App owns the monitor; only agents of this app read. Default "default", which covers every agent.
+	App string `json:"app,omitempty" yaml:"app,omitempty" doc:"App whose agents read the files; default covers every agent"`
+	// Disabled stops collection; history stays.
+	Disabled bool `json:"disabled,omitempty" yaml:"disabled,omitempty"`
+	// Paths are absolute file patterns (LOG-4): `*`, `?`, `[..]` inside a segment, no `**`.
+	Paths []string `json:"paths" yaml:"paths" minItems:"1" maxItems:"10" doc:"Absolute file patterns; *, ? and [..] inside a segment"`
+	// StartAt says where a file that is seen for the first time is read from. Default end.
+	// Files that appear after the monitor is active are always read from the beginning.
+	StartAt StartAt `json:"start_at,omitempty" yaml:"start_at,omitempty" enum:"end,beginning" doc:"Where to begin in files that are there when the monitor starts"`
+	// Encoding of the files. Default auto.
+	Encoding Encoding `json:"encoding,omitempty" yaml:"encoding,omitempty" enum:"auto,utf-8,gbk,gb18030"`
+	// SymlinkPart is the leading part of the paths that is a symbolic link (LOG-8).
+	SymlinkPart string `json:"symlink_part,omitempty" yaml:"symlink_part,omitempty" doc:"Leading part of the paths that is a symbolic link; only one level is followed"`
+	// Window is the length of a window, such as 1s, 1m or 1h. Default 1m.
+	Window Duration `json:"window,omitempty" yaml:"window,omitempty" doc:"Length of a window, 1s to 1h, dividing an hour; default 1m"`
+	// Time says where a line's event time stands.
+	Time TimeRule `json:"time" yaml:"time"`
+	// Columns are cut out of a line.
+	Columns []Column `json:"columns,omitempty" yaml:"columns,omitempty" maxItems:"50"`
+	// Filters keep and drop lines.
+	Filters Filters `json:"filters,omitzero" yaml:"filters,omitempty"`
+	// GroupBy names columns, or the labels of GroupLabels, whose values form the key. minute_multi only.
+	GroupBy []string `json:"group_by,omitempty" yaml:"group_by,omitempty" maxItems:"8" doc:"Columns or labels (host, ip, az, cell, ...) that form the key"`
+	// Statistics are the figures, 1 to 10; the first is the default figure. Default one count.
+	Statistics []Statistic `json:"statistics,omitempty" yaml:"statistics,omitempty" maxItems:"10"`
+	// KeyLimit bounds the keys of a sliding 24 h (LOG-9). Default 1000.
+	KeyLimit int `json:"key_limit,omitempty" yaml:"key_limit,omitempty" minimum:"0" maximum:"100000"`
+	// FlowLimitKBMin bounds the intake over all agents in KB per minute (LOG-7). 0: no limit.
+	FlowLimitKBMin int `json:"flow_limit_kb_min,omitempty" yaml:"flow_limit_kb_min,omitempty" minimum:"0"`
+	// Scope narrows the agents that read.
+	Scope Scope `json:"scope,omitzero" yaml:"scope,omitempty"`
+	// DeadlineS is how many seconds after its end a window settles without all agents, 10 to 300. Default 60.
+	DeadlineS int `json:"deadline_s,omitempty" yaml:"deadline_s,omitempty" minimum:"0" maximum:"300"`
+}
+
+// Type of a monitor.
+type Type string
+
+// The monitor types.
+const (
+	Minute      Type = "minute"
+	MinuteMulti Type = "minute_multi"
+)
+
+// StartAt is where reading starts in a file that exists when the monitor begins.
+type StartAt string
+
+// The starting points.
+const (
+	StartEnd       StartAt = "end"
+	StartBeginning StartAt = "beginning"
+)
+
+// Encoding of a file's text.
+type Encoding string
+
+// The encodings.
+const (
+	EncodingAuto    Encoding = "auto"
+	EncodingUTF8    Encoding = "utf-8"
+	EncodingGBK     Encoding = "gbk"
+	EncodingGB18030 Encoding = "gb18030"
+)
+
+// TimeFormat names the layout of a line's time (spec 05 §4.4).
+type TimeFormat string
+
+// The time formats. Fractions of a second after . or , are accepted in all textual ones.
+const (
+	TimeNormal      TimeFormat = "normal"      // 2016-12-13 10:00:14, the space may be missing or T
+	TimeApache      TimeFormat = "apache"      // 08/May/2017 01:13:52 or 08/May/2017:01:13:52 +0800
+	TimeLong        TimeFormat = "_long_"      // epoch milliseconds
+	TimeShortLong   TimeFormat = "short long"  // epoch seconds
+	TimeMonthFirst  TimeFormat = "monthfirst"  // May 08 01:13:52, no year
+	TimeRevert      TimeFormat = "revert"      // 05-25-2017 18:28:42
+	TimeMonthFirst2 TimeFormat = "monthfirst2" // May 08 2017 01:13:52
+	TimeISO8601     TimeFormat = "iso8601"     // RFC 3339
+	TimeReceive     TimeFormat = "receive"     // time of reading, fixed in the checkpoint
+)
+
+// TimeRule says where and how a line's event time stands.
+type TimeRule struct {
+	// Format is one of the names above.
+	Format TimeFormat `json:"format" yaml:"format" enum:"normal,apache,_long_,short long,monthfirst,revert,monthfirst2,iso8601,receive"`
+	// Column holds the time. Empty: the time stands at the start of the line (a leading [ is skipped).
+	Column string `json:"column,omitempty" yaml:"column,omitempty" doc:"Column that holds the time; empty: start of the line"`
+	// Timezone is an IANA name; empty means the agent's own zone. Ignored where the line carries an offset.
+	Timezone string `json:"timezone,omitempty" yaml:"timezone,omitempty" doc:"IANA zone of times without an offset; empty: the agent's zone"`
+}
+
+// Column is a value cut out of a line. Exactly one of Split, Between, Regex and Line is set.
+type Column struct {
+	// Name is 1 to 64 characters, unique in the monitor.
+	Name    string       `json:"name" yaml:"name" minLength:"1" maxLength:"64"`
+	Split   *SplitRule   `json:"split,omitempty" yaml:"split,omitempty"`
+	Between *BetweenRule `json:"between,omitempty" yaml:"between,omitempty"`
+	Regex   *RegexRule   `json:"regex,omitempty" yaml:"regex,omitempty"`
+	Line    bool         `json:"line,omitempty" yaml:"line,omitempty" doc:"The column is the whole line"`
+}
+
+// SplitRule takes the Index-th field of the line split by Delimiter.
+type SplitRule struct {
+	// Delimiter is text, or an escape: \t, \x1b, char(1,2).
+	Delimiter string `json:"delimiter" yaml:"delimiter" minLength:"1"`
+	// Index is 0-based; negative counts from the end.
+	Index int `json:"index" yaml:"index"`
+}
+
+// BetweenRule takes the text after the LeftIndex-th Left up to the RightIndex-th Right after it.
+type BetweenRule struct {
+	// Left is the marker before the value; empty: line start. Escapes as in SplitRule.
+	Left string `json:"left,omitempty" yaml:"left,omitempty"`
+	// LeftIndex counts occurrences of Left from 1; 0 means 1.
+	LeftIndex int `json:"left_index,omitempty" yaml:"left_index,omitempty" minimum:"0"`
+	// Right is the marker after the value; empty: line end.
+	Right string `json:"right,omitempty" yaml:"right,omitempty"`
+	// RightIndex counts occurrences of Right after the left marker from 1; 0 means 1.
+	RightIndex int `json:"right_index,omitempty" yaml:"right_index,omitempty" minimum:"0"`
+}
+
+// RegexRule takes a group of an RE2 pattern.
+type RegexRule struct {
+	Pattern string `json:"pattern" yaml:"pattern" minLength:"1" maxLength:"2000"`
+	// Group is the number of the capturing group; 0: the whole match.
+	Group int `json:"group,omitempty" yaml:"group,omitempty" minimum:"0"`
+}
+
+// Filters keep a line when all White rows and no Black row match (FLT-1 to FLT-8).
+type Filters struct {
+	White []FilterRow `json:"white,omitempty" yaml:"white,omitempty" maxItems:"20"`
+	Black []FilterRow `json:"black,omitempty" yaml:"black,omitempty" maxItems:"20"`
+}
+
+// FilterRow matches when the column's value equals one of Values exactly.
+type FilterRow struct {
+	Column string   `json:"column" yaml:"column" minLength:"1"`
+	Values []string `json:"values" yaml:"values" minItems:"1" maxItems:"200"`
+}
+
+// StatKind is the kind of a figure.
+type StatKind string
+
+// The kinds of figures.
+const (
+	Count StatKind = "count"
+	Sum   StatKind = "sum"
+	Avg   StatKind = "avg"
+	Min   StatKind = "min"
+	Max   StatKind = "max"
+)
+
+// Statistic is one figure.
+type Statistic struct {
+	// Name is the figure's name in series, such as "count" in trade_create:count. Default: kind, or kind_column.
+	Name string   `json:"name,omitempty" yaml:"name,omitempty"`
+	Kind StatKind `json:"kind" yaml:"kind" enum:"count,sum,avg,min,max"`
+	// Column holds the number; required for all kinds but count.
+	Column string `json:"column,omitempty" yaml:"column,omitempty"`
+	// Unit is shown with the figure, such as "ms" or "CNY".
+	Unit string `json:"unit,omitempty" yaml:"unit,omitempty"`
+}
+
+// Scope narrows the agents by exact names; between the lists it is an intersection.
+type Scope struct {
+	AZs       []string `json:"azs,omitempty" yaml:"azs,omitempty"`
+	Cells     []string `json:"cells,omitempty" yaml:"cells,omitempty"`
+	Instances []string `json:"instances,omitempty" yaml:"instances,omitempty" doc:"Host names or IPs"`
+}
+
+// GroupLabels are the labels an agent carries that a monitor can group by
+// (spec 05 §3.1). Compute fills them from the agent's metadata; they are not
+// cut out of lines.
+var GroupLabels = []string{"instance", "ip", "host", "az", "cell", "unit", "env", "version", "agent"}
+
+// ReservedLabels are names that a column's label must not take; a colliding
+// column gets the prefix c_.
+var ReservedLabels = []string{"tenant", "workspace", "app", "app_service", "instance", "ip", "host", "az", "cell", "unit",
+	"env", "cluster", "namespace", "pod", "container", "version", "agent"}
+
+// Defaults that WithDefaults fills in.
+const (
+	DefaultWindow    = time.Minute
+	DefaultKeyLimit  = 1000
+	DefaultDeadlineS = 60
+	// LateAccept is how far back a late line still re-opens its window.
+	LateAccept = 24 * time.Hour
+	// FutureAccept is how far ahead of the agent's clock an event time may lie.
+	FutureAccept = time.Hour
+	// MaxLine is the longest line in bytes; a longer one is cut there and counted.
+	MaxLine = 256 << 10
+	// TotalKey stands in the API for the row over all keys, including dropped ones (LOG-9).
+	TotalKey = "__total__"
+)

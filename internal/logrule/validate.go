@@ -1,0 +1,342 @@
+package logrule
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pharos-stack/pharos/internal/fielderr"
+)
+
+// figureName is what a figure may be called: it becomes part of a series name.
+var figureName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+// WithDefaults returns a copy of s with every unset field at its default.
+func (s Spec) WithDefaults() Spec {
+	if s.App == "" {
+		s.App = "default"
+	}
+	if s.StartAt == "" {
+		s.StartAt = StartEnd
+	}
+	if s.Encoding == "" {
+		s.Encoding = EncodingAuto
+	}
+	if s.Window == 0 {
+		s.Window = Duration(DefaultWindow)
+	}
+	if s.KeyLimit == 0 {
+		s.KeyLimit = DefaultKeyLimit
+	}
+	if s.DeadlineS == 0 {
+		s.DeadlineS = DefaultDeadlineS
+	}
+	if len(s.Statistics) == 0 {
+		s.Statistics = []Statistic{{Name: "count", Kind: Count}}
+	}
+	s.Statistics = slices.Clone(s.Statistics)
+	for i := range s.Statistics {
+		st := &s.Statistics[i]
+		if st.Name == "" {
+			st.Name = string(st.Kind)
+			if st.Kind != Count {
+				st.Name = SeriesLabel(string(st.Kind) + "_" + st.Column)
+			}
+		}
+	}
+	return s
+}
+
+// Validate checks s after WithDefaults and returns every bad field as
+// fielderr.Errors, with paths below prefix (such as "spec").
+func (s Spec) Validate(prefix string) error {
+	var es fielderr.Errors
+	at := func(format string, args ...any) string { return prefix + "." + fmt.Sprintf(format, args...) }
+
+	if n := utf8.RuneCountInString(s.Title); n < 1 || n > 64 {
+		es.Add(at("title"), "bad_title", "has %d characters; give 1 to 64", n)
+	}
+	if n := utf8.RuneCountInString(s.Description); n > 500 {
+		es.Add(at("description"), "too_long", "has %d characters; at most 500", n)
+	}
+	switch s.Type {
+	case Minute:
+		if len(s.GroupBy) > 0 {
+			es.Add(at("group_by"), "group_not_allowed", "type minute has no keys; remove group_by or use minute_multi")
+		}
+	case MinuteMulti:
+		if len(s.GroupBy) == 0 {
+			es.Add(at("group_by"), "group_required", "type minute_multi needs 1 to 8 columns or labels to group by")
+		}
+	default:
+		es.Add(at("type"), "bad_type", "%q is not a monitor type; use minute or minute_multi", s.Type)
+	}
+	if len(s.Paths) < 1 || len(s.Paths) > 10 {
+		es.Add(at("paths"), "bad_path", "has %d paths; give 1 to 10", len(s.Paths))
+	}
+	for i, p := range s.Paths {
+		if msg := checkPath(p); msg != "" {
+			es.Add(at("paths[%d]", i), "bad_path", "%q %s", p, msg)
+		}
+	}
+	if s.SymlinkPart != "" {
+		if !path.IsAbs(s.SymlinkPart) {
+			es.Add(at("symlink_part"), "bad_path", "%q must be absolute", s.SymlinkPart)
+		}
+		for i, p := range s.Paths {
+			if !strings.HasPrefix(p, s.SymlinkPart) {
+				es.Add(at("symlink_part"), "bad_path", "%q is not the beginning of paths[%d] %q", s.SymlinkPart, i, p)
+			}
+		}
+	}
+	if !slices.Contains([]StartAt{StartEnd, StartBeginning}, s.StartAt) {
+		es.Add(at("start_at"), "bad_start_at", "%q; use end or beginning", s.StartAt)
+	}
+	if !slices.Contains([]Encoding{EncodingAuto, EncodingUTF8, EncodingGBK, EncodingGB18030}, s.Encoding) {
+		es.Add(at("encoding"), "bad_encoding", "%q; use auto, utf-8, gbk or gb18030", s.Encoding)
+	}
+	if w := s.Window.D(); w < time.Second || w > time.Hour || time.Hour%w != 0 || w%time.Second != 0 {
+		es.Add(at("window"), "bad_window", "%s; use whole seconds from 1s to 1h that divide an hour", s.Window)
+	}
+	if s.DeadlineS < 10 || s.DeadlineS > 300 {
+		es.Add(at("deadline_s"), "bad_deadline", "%d; use 10 to 300 seconds", s.DeadlineS)
+	}
+	if s.KeyLimit < 1 || s.KeyLimit > 100000 {
+		es.Add(at("key_limit"), "bad_key_limit", "%d; use 1 to 100000", s.KeyLimit)
+	}
+	if s.FlowLimitKBMin < 0 {
+		es.Add(at("flow_limit_kb_min"), "bad_flow_limit", "%d; use 0 (no limit) or more", s.FlowLimitKBMin)
+	}
+	s.validateColumns(&es, at)
+	s.validateFigures(&es, at)
+	return es.Err()
+}
+
+func (s Spec) validateColumns(es *fielderr.Errors, at func(string, ...any) string) {
+	seen := map[string]bool{}
+	if len(s.Columns) > 50 {
+		es.Add(at("columns"), "too_many", "has %d columns; at most 50", len(s.Columns))
+	}
+	for i, c := range s.Columns {
+		if n := utf8.RuneCountInString(c.Name); n < 1 || n > 64 {
+			es.Add(at("columns[%d].name", i), "bad_column", "%q has %d characters; give 1 to 64", c.Name, n)
+		}
+		if seen[c.Name] {
+			es.Add(at("columns[%d].name", i), "bad_column", "%q is used twice; column names are unique", c.Name)
+		}
+		if slices.Contains(ReservedLabels, c.Name) {
+			es.Add(at("columns[%d].name", i), "bad_column", "%q is a reserved label; choose another name, such as %q", c.Name, "c_"+c.Name)
+		}
+		seen[c.Name] = true
+		kinds := 0
+		if c.Split != nil {
+			kinds++
+			if d, err := Unescape(c.Split.Delimiter); err != nil {
+				es.Add(at("columns[%d].split.delimiter", i), "bad_column", "%v", err)
+			} else if d == "" {
+				es.Add(at("columns[%d].split.delimiter", i), "bad_column", "is empty; give the text between two fields, such as \",\"")
+			}
+		}
+		if c.Between != nil {
+			kinds++
+			for name, text := range map[string]string{"left": c.Between.Left, "right": c.Between.Right} {
+				if _, err := Unescape(text); err != nil {
+					es.Add(at("columns[%d].between.%s", i, name), "bad_column", "%v", err)
+				}
+			}
+			if c.Between.LeftIndex < 0 || c.Between.RightIndex < 0 {
+				es.Add(at("columns[%d].between", i), "bad_column", "left_index and right_index count from 1")
+			}
+		}
+		if c.Regex != nil {
+			kinds++
+			if re, err := regexp.Compile(c.Regex.Pattern); err != nil {
+				es.Add(at("columns[%d].regex.pattern", i), "bad_regex", "%v", err)
+			} else if c.Regex.Group < 0 || c.Regex.Group > re.NumSubexp() {
+				es.Add(at("columns[%d].regex.group", i), "bad_regex", "%d: the pattern has %d groups", c.Regex.Group, re.NumSubexp())
+			}
+			if len(c.Regex.Pattern) > 2000 {
+				es.Add(at("columns[%d].regex.pattern", i), "bad_regex", "has %d bytes; at most 2000", len(c.Regex.Pattern))
+			}
+		}
+		if c.Line {
+			kinds++
+		}
+		if kinds != 1 {
+			es.Add(at("columns[%d]", i), "bad_column", "column %q has %d of split, between, regex and line; give exactly one", c.Name, kinds)
+		}
+	}
+	known := func(field, name string) {
+		if !seen[name] {
+			es.Add(field, "bad_column", "%q is not one of the columns", name)
+		}
+	}
+	if !slices.Contains([]TimeFormat{TimeNormal, TimeApache, TimeLong, TimeShortLong, TimeMonthFirst, TimeRevert, TimeMonthFirst2,
+		TimeISO8601, TimeReceive}, s.Time.Format) {
+		es.Add(at("time.format"), "bad_time_format", "%q; use normal, apache, _long_, short long, monthfirst, revert, monthfirst2, iso8601 or receive", s.Time.Format)
+	}
+	if s.Time.Column != "" {
+		known(at("time.column"), s.Time.Column)
+	}
+	if s.Time.Timezone != "" {
+		if _, err := time.LoadLocation(s.Time.Timezone); err != nil {
+			es.Add(at("time.timezone"), "bad_timezone", "%q is not an IANA time zone, such as Asia/Shanghai", s.Time.Timezone)
+		}
+	}
+	for kind, rows := range map[string][]FilterRow{"white": s.Filters.White, "black": s.Filters.Black} {
+		if len(rows) > 20 {
+			es.Add(at("filters.%s", kind), "too_many", "has %d rows; at most 20", len(rows))
+		}
+		for i, r := range rows {
+			known(at("filters.%s[%d].column", kind, i), r.Column)
+			if len(r.Values) < 1 || len(r.Values) > 200 {
+				es.Add(at("filters.%s[%d].values", kind, i), "bad_filter", "has %d values; give 1 to 200", len(r.Values))
+			}
+		}
+	}
+	if len(s.GroupBy) > 8 {
+		es.Add(at("group_by"), "too_many", "has %d entries; at most 8", len(s.GroupBy))
+	}
+	grouped := map[string]bool{}
+	for i, g := range s.GroupBy {
+		if grouped[g] {
+			es.Add(at("group_by[%d]", i), "bad_column", "%q is given twice", g)
+		}
+		grouped[g] = true
+		if !slices.Contains(GroupLabels, g) {
+			known(at("group_by[%d]", i), g)
+		}
+	}
+}
+
+func (s Spec) validateFigures(es *fielderr.Errors, at func(string, ...any) string) {
+	if len(s.Statistics) > 10 {
+		es.Add(at("statistics"), "too_many", "has %d figures; at most 10", len(s.Statistics))
+	}
+	names := map[string]bool{}
+	for i, st := range s.Statistics {
+		if !figureName.MatchString(st.Name) {
+			es.Add(at("statistics[%d].name", i), "bad_name", "%q; use a lower-case letter, then letters, digits or _, at most 63", st.Name)
+		}
+		if names[st.Name] {
+			es.Add(at("statistics[%d].name", i), "bad_name", "%q is used twice", st.Name)
+		}
+		names[st.Name] = true
+		switch st.Kind {
+		case Count:
+		case Sum, Avg, Min, Max:
+			if st.Column == "" {
+				es.Add(at("statistics[%d].column", i), "column_required", "%s needs the column that holds the number", st.Kind)
+			} else if !slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Name == st.Column }) {
+				es.Add(at("statistics[%d].column", i), "bad_column", "%q is not one of the columns", st.Column)
+			}
+		default:
+			es.Add(at("statistics[%d].kind", i), "bad_kind", "%q; use count, sum, avg, min or max", st.Kind)
+		}
+	}
+}
+
+func checkPath(p string) string {
+	switch {
+	case !strings.HasPrefix(p, "/"):
+		return "is not absolute; begin with /"
+	case len(p) > 512:
+		return fmt.Sprintf("has %d bytes; at most 512", len(p))
+	case strings.Contains(p, "**"):
+		return "contains **, which is not allowed; use * inside one segment"
+	case strings.ContainsFunc(p, unicode.IsControl):
+		return "contains a control character"
+	case slices.Contains(strings.Split(p, "/"), ".."):
+		return "contains ..; write the path without it"
+	}
+	if _, err := path.Match(p, ""); err != nil {
+		return "is not a valid pattern; close every ["
+	}
+	return ""
+}
+
+// Unescape turns the written form of a delimiter into its text: \t, \n, \\,
+// \x1b and char(1,2) (COL-3); everything else stands for itself.
+func Unescape(s string) (string, error) {
+	if body, ok := strings.CutPrefix(s, "char("); ok && strings.HasSuffix(body, ")") {
+		codes := strings.Split(strings.TrimSuffix(body, ")"), ",")
+		if len(codes) > 8 {
+			return "", fmt.Errorf("%q has %d codes; at most 8", s, len(codes))
+		}
+		var b []byte
+		for _, c := range codes {
+			n, err := strconv.ParseUint(strings.TrimSpace(c), 10, 8)
+			if err != nil {
+				return "", fmt.Errorf("%q: %q is not a character code from 0 to 255", s, c)
+			}
+			b = append(b, byte(n))
+		}
+		return string(b), nil
+	}
+	if !strings.Contains(s, `\`) {
+		return s, nil
+	}
+	var b []byte
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b = append(b, s[i])
+			continue
+		}
+		i++
+		switch s[i] {
+		case 't':
+			b = append(b, '\t')
+		case 'n':
+			b = append(b, '\n')
+		case '\\':
+			b = append(b, '\\')
+		case 'x':
+			if i+3 > len(s) {
+				return "", fmt.Errorf("%q ends within \\x; write two hexadecimal digits", s)
+			}
+			n, err := strconv.ParseUint(s[i+1:i+3], 16, 8)
+			if err != nil {
+				return "", fmt.Errorf("%q: %q is not two hexadecimal digits", s, s[i+1:i+3])
+			}
+			b = append(b, byte(n))
+			i += 2
+		default:
+			b = append(b, '\\', s[i])
+		}
+	}
+	return string(b), nil
+}
+
+// SeriesLabel turns a column's name into a valid Prometheus label name. A name
+// that collides with a reserved label gets the prefix c_; characters that a
+// label can't have become _ (a name with none left is numbered by its bytes).
+func SeriesLabel(column string) string {
+	if slices.Contains(ReservedLabels, column) {
+		return "c_" + column
+	}
+	var b strings.Builder
+	plain := false
+	for _, r := range column {
+		switch {
+		case r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9':
+			b.WriteRune(r)
+			plain = true
+		case r < utf8.RuneSelf:
+			b.WriteByte('_')
+		default:
+			fmt.Fprintf(&b, "u%x_", r)
+			plain = true
+		}
+	}
+	out := b.String()
+	if !plain || out[0] >= '0' && out[0] <= '9' || strings.HasPrefix(out, "__") {
+		out = "c_" + strings.TrimLeft(out, "_")
+	}
+	return out
+}

@@ -1,0 +1,159 @@
+// Package partial holds mergeable aggregates of a window: what an agent
+// computes from its lines, sends as a revision, and compute merges over agents.
+//
+// It promises that merging is exact and independent of order: counts are
+// integers, and numbers of at most six decimals are summed as 128-bit integers
+// of millionths, so that the sum over any split of the lines is the same to
+// the last digit. Numbers outside that range fall back to floating point.
+package partial
+
+import (
+	"math"
+	"math/bits"
+)
+
+// Micro is how many units of a Cell's integer sum make 1.
+const Micro = 1_000_000
+
+// Layout says what a table's rows are made of.
+type Layout struct {
+	// Groups is the number of values in a key; 0 for a table without keys.
+	Groups int
+	// Columns is the number of number columns; each row has one Cell for each.
+	Columns int
+}
+
+// Cell aggregates one number column over the lines of one key.
+type Cell struct {
+	// N counts the lines that had a number.
+	N uint64
+	// SumHi and SumLo are the two's complement 128-bit sum in millionths.
+	SumHi int64
+	SumLo uint64
+	// Rest is the sum of the numbers that millionths can't hold.
+	Rest float64
+	// Min and Max are meaningful when N > 0.
+	Min, Max float64
+}
+
+// AddMicro adds a number given in millionths.
+func (c *Cell) AddMicro(micro int64) {
+	c.addWide(micro>>63, uint64(micro))
+	c.observe(float64(micro) / Micro)
+}
+
+// AddFloat adds a number that millionths can't hold exactly.
+func (c *Cell) AddFloat(v float64) {
+	c.Rest += v
+	c.observe(v)
+}
+
+func (c *Cell) observe(v float64) {
+	if c.N == 0 {
+		c.Min, c.Max = v, v
+	} else if v < c.Min {
+		c.Min = v
+	} else if v > c.Max {
+		c.Max = v
+	}
+	c.N++
+}
+
+func (c *Cell) addWide(hi int64, lo uint64) {
+	var carry uint64
+	c.SumLo, carry = bits.Add64(c.SumLo, lo, 0)
+	c.SumHi += hi + int64(carry)
+}
+
+// Merge adds o to c.
+func (c *Cell) Merge(o *Cell) {
+	if o.N == 0 {
+		return
+	}
+	if c.N == 0 {
+		*c = *o
+		return
+	}
+	c.N += o.N
+	c.addWide(o.SumHi, o.SumLo)
+	c.Rest += o.Rest
+	c.Min = math.Min(c.Min, o.Min)
+	c.Max = math.Max(c.Max, o.Max)
+}
+
+// Sum returns the sum of all numbers, rounded once.
+func (c *Cell) Sum() float64 {
+	if c.SumHi == int64(c.SumLo)>>63 {
+		return float64(int64(c.SumLo))/Micro + c.Rest
+	}
+	return (math.Ldexp(float64(c.SumHi), 64)+float64(c.SumLo))/Micro + c.Rest
+}
+
+// Row is one key's aggregate.
+type Row struct {
+	// Key has Layout.Groups values.
+	Key []string
+	// Lines counts the lines of the key.
+	Lines uint64
+	// Cells has Layout.Columns entries.
+	Cells []Cell
+}
+
+// Table merges the rows of many partials of one window. Total covers all
+// lines, also those whose key was dropped. It is not safe for concurrent use.
+type Table struct {
+	Layout  Layout
+	Total   Row
+	Rows    map[string]*Row // by JoinKey
+	Dropped uint64          // lines counted in Total whose key an agent dropped
+}
+
+// NewTable returns an empty table.
+func NewTable(l Layout) *Table {
+	return &Table{Layout: l, Total: Row{Cells: make([]Cell, l.Columns)}, Rows: map[string]*Row{}}
+}
+
+// JoinKey appends an unambiguous form of a key to dst, usable as a map key and
+// ordered like the key's values.
+func JoinKey(dst []byte, key []string) []byte {
+	for _, v := range key {
+		for i := 0; i < len(v); i++ {
+			if v[i] <= 1 { // 0 separates values; 0 and 1 inside a value are escaped by 1
+				dst = append(dst, 1)
+				dst = append(dst, v[i]+1)
+				continue
+			}
+			dst = append(dst, v[i])
+		}
+		dst = append(dst, 0)
+	}
+	return dst
+}
+
+// Add merges one row into the table, without touching Total.
+func (t *Table) Add(r *Row) {
+	var buf [256]byte
+	joined := JoinKey(buf[:0], r.Key)
+	own, ok := t.Rows[string(joined)]
+	if !ok {
+		own = &Row{Key: append([]string(nil), r.Key...), Cells: make([]Cell, t.Layout.Columns)}
+		t.Rows[string(joined)] = own
+	}
+	own.merge(r)
+}
+
+func (r *Row) merge(o *Row) {
+	r.Lines += o.Lines
+	for i := range r.Cells {
+		r.Cells[i].Merge(&o.Cells[i])
+	}
+}
+
+// Merge adds o, which has the same layout, to t.
+func (t *Table) Merge(o *Table) {
+	t.Total.merge(&o.Total)
+	t.Dropped += o.Dropped
+	for _, r := range o.Rows {
+		t.Add(r)
+	}
+}

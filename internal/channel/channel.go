@@ -1,0 +1,170 @@
+// Package channel defines the Channel resource: where notices go. It is the
+// one channel registry of the product.
+package channel
+
+import (
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pharos-stack/pharos/internal/fielderr"
+)
+
+// Spec is the spec of a Channel resource. The part that Type names is set.
+// Fields tagged secret are write-only: stored encrypted and never returned.
+type Spec struct {
+	Title    string    `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
+	Type     Type      `json:"type" yaml:"type" enum:"dingtalk,webhook,mail"`
+	Disabled bool      `json:"disabled,omitempty" yaml:"disabled,omitempty"`
+	DingTalk *DingTalk `json:"dingtalk,omitempty" yaml:"dingtalk,omitempty"`
+	Webhook  *Webhook  `json:"webhook,omitempty" yaml:"webhook,omitempty"`
+	Mail     *Mail     `json:"mail,omitempty" yaml:"mail,omitempty"`
+}
+
+// Type of a channel.
+type Type string
+
+// The channel types.
+const (
+	TypeDingTalk Type = "dingtalk"
+	TypeWebhook  Type = "webhook"
+	TypeMail     Type = "mail"
+)
+
+// DingTalk is a robot of a DingTalk group.
+type DingTalk struct {
+	// URL of the robot with its access token.
+	URL string `json:"url" yaml:"url" secret:"true" doc:"Robot URL with its access token; write-only"`
+	// Secret signs requests; empty when the robot is secured by keywords.
+	Secret string `json:"secret,omitempty" yaml:"secret,omitempty" secret:"true" doc:"Signing secret (SEC…); write-only"`
+	// Keywords the group demands; the first is put into a message that has none.
+	Keywords  []string `json:"keywords,omitempty" yaml:"keywords,omitempty" maxItems:"10"`
+	AtMobiles []string `json:"at_mobiles,omitempty" yaml:"at_mobiles,omitempty" maxItems:"20"`
+	AtAll     bool     `json:"at_all,omitempty" yaml:"at_all,omitempty"`
+}
+
+// Webhook gets the JSON payload of spec 05 §11.4 by POST.
+type Webhook struct {
+	URL       string            `json:"url" yaml:"url" maxLength:"100"`
+	Headers   map[string]string `json:"headers,omitempty" yaml:"headers,omitempty"`
+	AccessKey string            `json:"access_key,omitempty" yaml:"access_key,omitempty"`
+	// SecretKey signs timestamp and body; given together with AccessKey.
+	SecretKey string `json:"secret_key,omitempty" yaml:"secret_key,omitempty" secret:"true" doc:"Signs timestamp and body; write-only"`
+}
+
+// Mail sends by SMTP.
+type Mail struct {
+	Host string `json:"host" yaml:"host" minLength:"1"`
+	Port int    `json:"port" yaml:"port" minimum:"1" maximum:"65535"`
+	// TLS is starttls (default), tls or none.
+	TLS      string   `json:"tls,omitempty" yaml:"tls,omitempty" enum:"starttls,tls,none"`
+	Username string   `json:"username,omitempty" yaml:"username,omitempty"`
+	Password string   `json:"password,omitempty" yaml:"password,omitempty" secret:"true" doc:"Write-only"`
+	From     string   `json:"from" yaml:"from"`
+	To       []string `json:"to" yaml:"to" minItems:"1" maxItems:"50"`
+}
+
+// WithDefaults returns a copy of s with every unset field at its default.
+func (s Spec) WithDefaults() Spec {
+	if s.Mail != nil && s.Mail.TLS == "" {
+		m := *s.Mail
+		m.TLS = "starttls"
+		s.Mail = &m
+	}
+	return s
+}
+
+// Validate checks s after WithDefaults; every bad field is in the returned
+// fielderr.Errors, with paths below prefix.
+func (s Spec) Validate(prefix string) error {
+	var es fielderr.Errors
+	at := func(format string, args ...any) string { return prefix + "." + fmt.Sprintf(format, args...) }
+	if n := utf8.RuneCountInString(s.Title); n < 1 || n > 64 {
+		es.Add(at("title"), "bad_title", "has %d characters; give 1 to 64", n)
+	}
+	parts := map[Type]bool{TypeDingTalk: s.DingTalk != nil, TypeWebhook: s.Webhook != nil, TypeMail: s.Mail != nil}
+	set, known := parts[s.Type]
+	if !known {
+		es.Add(at("type"), "bad_type", "%q; use dingtalk, webhook or mail", s.Type)
+	} else if !set {
+		es.Add(at("%s", s.Type), "required", "is missing; type %s needs it", s.Type)
+	}
+	for t, given := range parts {
+		if given && t != s.Type {
+			es.Add(at("%s", t), "not_allowed", "does not belong to type %s; remove it", s.Type)
+		}
+	}
+	if d := s.DingTalk; d != nil {
+		checkURL(&es, at("dingtalk.url"), d.URL)
+	}
+	if w := s.Webhook; w != nil {
+		checkURL(&es, at("webhook.url"), w.URL)
+		if len(w.URL) > 100 {
+			es.Add(at("webhook.url"), "url_too_long", "has %d characters; at most 100", len(w.URL))
+		}
+		size := 0
+		for k, v := range w.Headers {
+			size += len(k) + len(v)
+			if k == "" || strings.ContainsAny(k+v, "\r\n") {
+				es.Add(at("webhook.headers"), "bad_header", "%q: %q is not a header", k, v)
+			}
+		}
+		if size > 200 {
+			es.Add(at("webhook.headers"), "headers_too_long", "have %d characters together; at most 200", size)
+		}
+		if len(w.Headers) > 6 {
+			es.Add(at("webhook.headers"), "too_many_headers_params", "has %d entries; at most 6", len(w.Headers))
+		}
+		if (w.AccessKey == "") != (w.SecretKey == "") {
+			es.Add(at("webhook"), "keys_incomplete", "give both access_key and secret_key, or neither")
+		}
+	}
+	if m := s.Mail; m != nil {
+		if m.Host == "" || m.Port < 1 || m.Port > 65535 {
+			es.Add(at("mail.host"), "required", "give the SMTP server's host and port")
+		}
+		if !slices.Contains([]string{"starttls", "tls", "none"}, m.TLS) {
+			es.Add(at("mail.tls"), "bad_tls", "%q; use starttls, tls or none", m.TLS)
+		}
+		if _, err := mail.ParseAddress(m.From); err != nil {
+			es.Add(at("mail.from"), "bad_address", "%q is not a mail address", m.From)
+		}
+		if len(m.To) == 0 {
+			es.Add(at("mail.to"), "required", "give at least one address")
+		}
+		for i, to := range m.To {
+			if _, err := mail.ParseAddress(to); err != nil {
+				es.Add(at("mail.to[%d]", i), "bad_address", "%q is not a mail address", to)
+			}
+		}
+	}
+	return es.Err()
+}
+
+// checkURL refuses what is no http address and link-local addresses, where
+// clouds keep their metadata services.
+func checkURL(es *fielderr.Errors, field, text string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		es.Add(field, "bad_url", "is not a URL that begins with http:// or https://")
+		return
+	}
+	if ForbiddenHost(u.Hostname()) {
+		es.Add(field, "url_forbidden", "points to a link-local address, where clouds keep instance metadata")
+	}
+}
+
+// ForbiddenHost reports whether host is a literal link-local address.
+func ForbiddenHost(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		ip := net.ParseIP(host)
+		return ip != nil && ip.IsLinkLocalUnicast()
+	}
+	return addr.Unmap().IsLinkLocalUnicast()
+}

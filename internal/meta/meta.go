@@ -1,0 +1,163 @@
+// Package meta opens the metadata database, SQLite by default or PostgreSQL,
+// and runs the migrations that capabilities bring for their own tables.
+//
+// It promises that a migration runs once, in order and in a transaction, and
+// that every process sharing the database learns of a change within a second
+// through Watch.
+package meta
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // driver "sqlite", pure Go
+)
+
+// Migration is one step of a component's schema.
+type Migration struct {
+	Name string
+	Up   func(ctx context.Context, db bun.IDB) error
+}
+
+// schemaVersion records how many migrations of a component have run.
+type schemaVersion struct {
+	bun.BaseModel `bun:"table:schema_versions"`
+	Component     string `bun:",pk"`
+	Version       int    `bun:",notnull"`
+}
+
+// change counts the changes of a topic.
+type change struct {
+	bun.BaseModel `bun:"table:changes"`
+	Topic         string `bun:",pk"`
+	Seq           int64  `bun:",notnull"`
+}
+
+// Open opens the database at dsn: postgres://… or the path of an SQLite file.
+func Open(ctx context.Context, dsn string) (*bun.DB, error) {
+	db, err := connect(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open metadata database: %w", err)
+	}
+	for _, model := range []any{(*schemaVersion)(nil), (*change)(nil)} {
+		if _, err := db.NewCreateTable().Model(model).IfNotExists().Exec(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot prepare metadata database: %w", err), db.Close())
+		}
+	}
+	return db, nil
+}
+
+func connect(dsn string) (*bun.DB, error) {
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		pool, err := sql.Open("pgx", dsn)
+		if err != nil {
+			return nil, err
+		}
+		return bun.NewDB(pool, pgdialect.New()), nil
+	}
+	// WAL lets several processes read while one writes; a writer waits for another up to 10 s.
+	options := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(10000)", "foreign_keys(1)", "synchronous(FULL)"}, "_txlock": {"immediate"}}
+	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: dsn}).EscapedPath()+"?"+options.Encode())
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(8)
+	return bun.NewDB(pool, sqlitedialect.New()), nil
+}
+
+// Migrate brings a component's tables up to date. Two processes may call it at
+// once: the second waits or finds the work done.
+func Migrate(ctx context.Context, db *bun.DB, component string, steps []Migration) error {
+	err := db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if db.Dialect().Name() == dialect.PG {
+			if _, err := tx.ExecContext(ctx, "LOCK TABLE schema_versions IN ACCESS EXCLUSIVE MODE"); err != nil {
+				return err
+			}
+		}
+		have := schemaVersion{Component: component}
+		if err := tx.NewSelect().Model(&have).WherePK().Scan(ctx); err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if have.Version > len(steps) {
+			return fmt.Errorf("the database is at version %d, this program knows %d: use a newer program", have.Version, len(steps))
+		}
+		for _, step := range steps[have.Version:] {
+			if err := step.Up(ctx, tx); err != nil {
+				return fmt.Errorf("step %q: %w", step.Name, err)
+			}
+		}
+		_, err := tx.NewInsert().Model(&schemaVersion{Component: component, Version: len(steps)}).
+			On("CONFLICT (component) DO UPDATE").Set("version = EXCLUDED.version").Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("cannot migrate tables of %s: %w", component, err)
+	}
+	return nil
+}
+
+// CreateTables returns a migration step that creates the tables of models.
+func CreateTables(name string, models ...any) Migration {
+	return Migration{Name: name, Up: func(ctx context.Context, db bun.IDB) error {
+		for _, model := range models {
+			if _, err := db.NewCreateTable().Model(model).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+// Changed announces a change of topic to Watch, as part of the transaction db.
+func Changed(ctx context.Context, db bun.IDB, topic string) error {
+	_, err := db.NewInsert().Model(&change{Topic: topic, Seq: 1}).
+		On("CONFLICT (topic) DO UPDATE").Set("seq = ?TableAlias.seq + 1").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot announce change of %q: %w", topic, err)
+	}
+	return nil
+}
+
+// Watch calls fn at once and again after each announced change of one of the
+// topics, at most half a second later, until ctx ends. fn's error is logged
+// and fn is tried again a second later.
+func Watch(ctx context.Context, db *bun.DB, log *slog.Logger, topics []string, fn func(context.Context) error) {
+	last := map[string]int64{}
+	due := true
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var rows []change
+		if err := db.NewSelect().Model(&rows).Where("topic IN (?)", bun.List(topics)).Scan(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("cannot look for metadata changes", "err", err)
+		}
+		for _, r := range rows {
+			if last[r.Topic] != r.Seq {
+				last[r.Topic], due = r.Seq, true
+			}
+		}
+		if due && ctx.Err() == nil {
+			if err := fn(ctx); err == nil {
+				due = false
+			} else if ctx.Err() == nil {
+				log.Warn("cannot load changed metadata, trying again", "topics", topics, "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,168 @@
+// Package alarmstate keeps what the alarm tier decides, in the metadata
+// database: alerts, the events in their life, and the deliveries of notices.
+// The alarm tier writes it, the console reads it, acknowledges and asks for
+// test notices.
+//
+// It promises that an event and the deliveries it causes are stored in one
+// transaction with the state that led to it, so that a restart neither loses
+// nor repeats a decision.
+package alarmstate
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+
+	"github.com/uptrace/bun"
+
+	"github.com/pharos-stack/pharos/internal/meta"
+)
+
+// State of an alert.
+const (
+	Firing    = "firing"
+	Recovered = "recovered"
+	Closed    = "closed" // its rule was changed, disabled or deleted, or its key expired
+)
+
+// Event types.
+const (
+	EventFiring    = "firing"
+	EventRepeat    = "repeat"
+	EventRecovered = "recovered"
+	EventClosed    = "closed"
+	EventTest      = "test"
+)
+
+// Delivery states.
+const (
+	Queued = "queued"
+	Sent   = "sent"
+	Failed = "failed" // given up; Error says why
+)
+
+// Condition is the outcome of one condition of a rule for one object.
+type Condition struct {
+	// Source is the series or expression that was judged.
+	Source    string   `json:"source"`
+	Op        string   `json:"op"`
+	Threshold float64  `json:"threshold"`
+	Value     *float64 `json:"value" doc:"absent when there was no value"`
+	// Result is true, false or unknown.
+	Result string `json:"result"`
+	Unit   string `json:"unit,omitempty"`
+	// Completeness of the window that was judged, 0 to 1.
+	Completeness float64 `json:"completeness"`
+}
+
+// Object is the state of one object of a rule. One row for each object that
+// is firing or counting towards it.
+type Object struct {
+	bun.BaseModel `bun:"table:alarm_objects"`
+	RuleID        string            `bun:",pk"`
+	Object        string            `bun:",pk"` // canonical labels
+	Labels        map[string]string `bun:",type:text,notnull"`
+	TrueRun       int               `bun:",notnull"`
+	FalseRun      int               `bun:",notnull"`
+	AlertID       string            `bun:",notnull"` // empty unless firing
+	LastSeenMs    int64             `bun:",notnull"` // last check with a value
+	LastNoticeMs  int64             `bun:",notnull"`
+}
+
+// Position is how far a rule has been checked.
+type Position struct {
+	bun.BaseModel `bun:"table:alarm_positions"`
+	RuleID        string `bun:",pk"`
+	CheckedMs     int64  `bun:",notnull"`
+	// Result of the last check: ok, firing, unknown or error.
+	Result string `bun:",notnull"`
+	Detail string `bun:",notnull"`
+}
+
+// Alert is one continuous firing of a rule for one object.
+type Alert struct {
+	bun.BaseModel   `bun:"table:alarm_alerts"`
+	ID              string            `bun:",pk" json:"id"`
+	Workspace       string            `bun:",notnull" json:"workspace"`
+	RuleID          string            `bun:",notnull" json:"rule_id"`
+	Rule            string            `bun:",notnull" json:"rule" doc:"name of the AlarmRule"`
+	Title           string            `bun:",notnull" json:"title"`
+	Level           string            `bun:",notnull" json:"level"`
+	State           string            `bun:",notnull" json:"state" enum:"firing,recovered,closed"`
+	Labels          map[string]string `bun:",type:text,notnull" json:"object"`
+	StartedMs       int64             `bun:",notnull" json:"started_ms"`
+	EndedMs         int64             `bun:",notnull" json:"ended_ms" doc:"0 while firing"`
+	Checks          int               `bun:",notnull" json:"checks" doc:"true checks so far"`
+	Conditions      []Condition       `bun:",type:text,notnull" json:"conditions" doc:"of the last true check"`
+	Message         string            `bun:",notnull" json:"message"`
+	AcknowledgedBy  string            `bun:",notnull" json:"acknowledged_by"`
+	AcknowledgedMs  int64             `bun:",notnull" json:"acknowledged_ms"`
+	AcknowledgeNote string            `bun:",notnull" json:"acknowledge_note"`
+}
+
+// Event is a moment in the life of an alert.
+type Event struct {
+	bun.BaseModel `bun:"table:alarm_events"`
+	ID            string            `bun:",pk" json:"id"`
+	AlertID       string            `bun:",notnull" json:"alert_id"`
+	Workspace     string            `bun:",notnull" json:"workspace"`
+	RuleID        string            `bun:",notnull" json:"rule_id"`
+	Rule          string            `bun:",notnull" json:"rule"`
+	Title         string            `bun:",notnull" json:"title"`
+	Type          string            `bun:",notnull" json:"type" enum:"firing,repeat,recovered,closed,test"`
+	Level         string            `bun:",notnull" json:"level"`
+	Labels        map[string]string `bun:",type:text,notnull" json:"object"`
+	TimeMs        int64             `bun:",notnull" json:"time_ms" doc:"end of the window that was judged"`
+	StartedMs     int64             `bun:",notnull" json:"started_ms"`
+	CreatedMs     int64             `bun:",notnull" json:"created_ms"`
+	Sequence      int               `bun:",notnull" json:"sequence" doc:"number of the event in its alert, from 1"`
+	Conditions    []Condition       `bun:",type:text,notnull" json:"conditions"`
+	Completeness  float64           `bun:",notnull" json:"completeness"`
+	Message       string            `bun:",notnull" json:"message"`
+	EmergencyText string            `bun:",notnull" json:"emergency_text"`
+	EmergencyLink string            `bun:",notnull" json:"emergency_link"`
+	Join          string            `bun:",notnull" json:"join"`
+}
+
+// Delivery is one notice to one channel: the outbox and its record.
+type Delivery struct {
+	bun.BaseModel `bun:"table:alarm_deliveries"`
+	ID            string `bun:",pk" json:"id"`
+	EventID       string `bun:",notnull" json:"event_id"`
+	AlertID       string `bun:",notnull" json:"alert_id"`
+	Workspace     string `bun:",notnull" json:"workspace"`
+	Channel       string `bun:",notnull" json:"channel"`
+	State         string `bun:",notnull" json:"state" enum:"queued,sent,failed"`
+	Attempts      int    `bun:",notnull" json:"attempts"`
+	CreatedMs     int64  `bun:",notnull" json:"created_ms"`
+	NextMs        int64  `bun:",notnull" json:"next_attempt_ms"`
+	SentMs        int64  `bun:",notnull" json:"sent_ms"`
+	// Answer is what the receiver said to the last attempt, at most 500 bytes.
+	Answer string `bun:",notnull" json:"answer"`
+	Error  string `bun:",notnull" json:"error"`
+}
+
+// Migrations of the alarm tables.
+var Migrations = []meta.Migration{
+	meta.CreateTables("alarm tables", (*Object)(nil), (*Position)(nil), (*Alert)(nil), (*Event)(nil), (*Delivery)(nil)),
+	{Name: "alarm indexes", Up: func(ctx context.Context, db bun.IDB) error {
+		for _, ddl := range []string{
+			"CREATE INDEX alarm_alerts_state ON alarm_alerts (workspace, state, started_ms)",
+			"CREATE INDEX alarm_events_time ON alarm_events (workspace, time_ms)",
+			"CREATE INDEX alarm_deliveries_due ON alarm_deliveries (state, next_ms)",
+			"CREATE INDEX alarm_deliveries_time ON alarm_deliveries (workspace, created_ms)",
+		} {
+			if _, err := db.ExecContext(ctx, ddl); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
+}
+
+// NewID returns an opaque id with the prefix.
+func NewID(prefix string) string {
+	var b [12]byte
+	rand.Read(b[:]) // never fails
+	return prefix + hex.EncodeToString(b[:])
+}

@@ -147,7 +147,7 @@ func SendTest(ctx context.Context, db *bun.DB, workspace, channel, by string) (D
 	event := Event{ID: NewID("evt_"), Workspace: workspace, Type: EventTest, Level: "P4", Title: "Test notice", TimeMs: now, StartedMs: now,
 		CreatedMs: now, Sequence: 1, Completeness: 1, Labels: map[string]string{}, Conditions: []Condition{},
 		Message: fmt.Sprintf("Test notice to channel %s, asked for by %s", channel, by)}
-	d := Delivery{ID: NewID("dlv_"), EventID: event.ID, Workspace: workspace, Channel: channel, State: Queued, CreatedMs: now, NextMs: now}
+	d := Delivery{ID: NewID("dlv_"), EventID: event.ID, Workspace: workspace, Channel: channel, More: []string{}, State: Queued, CreatedMs: now, NextMs: now}
 	err := db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if _, err := tx.NewInsert().Model(&event).Exec(ctx); err != nil {
 			return err

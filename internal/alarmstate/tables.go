@@ -129,14 +129,16 @@ type Delivery struct {
 	bun.BaseModel `bun:"table:alarm_deliveries"`
 	ID            string `bun:",pk" json:"id"`
 	EventID       string `bun:",notnull" json:"event_id"`
-	AlertID       string `bun:",notnull" json:"alert_id"`
-	Workspace     string `bun:",notnull" json:"workspace"`
-	Channel       string `bun:",notnull" json:"channel"`
-	State         string `bun:",notnull" json:"state" enum:"queued,sent,failed"`
-	Attempts      int    `bun:",notnull" json:"attempts"`
-	CreatedMs     int64  `bun:",notnull" json:"created_ms"`
-	NextMs        int64  `bun:",notnull" json:"next_attempt_ms"`
-	SentMs        int64  `bun:",notnull" json:"sent_ms"`
+	// More are further events told in the same notice: keys that fired in the same check.
+	More      []string `bun:",type:text,notnull" json:"more_event_ids"`
+	AlertID   string   `bun:",notnull" json:"alert_id"`
+	Workspace string   `bun:",notnull" json:"workspace"`
+	Channel   string   `bun:",notnull" json:"channel"`
+	State     string   `bun:",notnull" json:"state" enum:"queued,sent,failed"`
+	Attempts  int      `bun:",notnull" json:"attempts"`
+	CreatedMs int64    `bun:",notnull" json:"created_ms"`
+	NextMs    int64    `bun:",notnull" json:"next_attempt_ms"`
+	SentMs    int64    `bun:",notnull" json:"sent_ms"`
 	// Answer is what the receiver said to the last attempt, at most 500 bytes.
 	Answer string `bun:",notnull" json:"answer"`
 	Error  string `bun:",notnull" json:"error"`

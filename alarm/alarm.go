@@ -1,0 +1,254 @@
+// Package alarm checks AlarmRule resources on settled windows, keeps the life
+// of alerts, and tells people through channels.
+//
+// It promises that a check depends only on the rule, the stored data and the
+// state before it; that state, events and queued notices change in one
+// transaction, so that a kill -9 loses none and repeats at most a notice whose
+// receiver had not answered yet; that incomplete data proves an excess but
+// never a shortfall or a recovery; and that a slow receiver delays no other.
+package alarm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/uptrace/bun"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pharos-stack/pharos/internal/alarmrule"
+	"github.com/pharos-stack/pharos/internal/alarmstate"
+	"github.com/pharos-stack/pharos/internal/channel"
+	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/meta"
+	"github.com/pharos-stack/pharos/internal/resource"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
+)
+
+// Resources reads definitions; internal/resource.Store is one.
+type Resources interface {
+	// List returns all resources of a kind, of all workspaces when workspace is empty.
+	List(ctx context.Context, kind, workspace string) ([]resource.Object, error)
+	// Reveal returns a resource with its secrets filled in.
+	Reveal(ctx context.Context, kind, workspace, name string) (resource.Object, error)
+}
+
+// Options of the alarm tier. All but HTTP, Now, Language and ConsoleURL are required.
+type Options struct {
+	DB        *bun.DB
+	Resources Resources
+	Query     pharosv1.QueryServiceClient
+	Logger    *slog.Logger
+	// HTTP sends notices. Default: no redirects, 5 s timeout.
+	HTTP *http.Client
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Language of notices, en or zh. Default en.
+	Language string
+	// ConsoleURL is the address people reach the console by, for links in notices.
+	ConsoleURL string
+}
+
+// Alarm is the alarm tier.
+type Alarm struct {
+	o        Options
+	parser   parser.Parser
+	monitors monitorIndex
+
+	mu    sync.Mutex
+	rules map[string]*rule // by id
+}
+
+// rule is an enabled AlarmRule.
+type rule struct {
+	id, name, workspace string
+	spec                alarmrule.Spec
+	// checkedMs is the end of the last check that is recorded.
+	checkedMs int64
+}
+
+// New prepares the alarm tables.
+func New(ctx context.Context, o Options) (*Alarm, error) {
+	if o.HTTP == nil {
+		o.HTTP = &http.Client{Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Language == "" {
+		o.Language = "en"
+	}
+	if err := meta.Migrate(ctx, o.DB, "alarm", alarmstate.Migrations); err != nil {
+		return nil, err
+	}
+	return &Alarm{o: o, parser: parser.NewParser(parser.Options{}), rules: map[string]*rule{}}, nil
+}
+
+// Run checks rules and delivers notices until ctx ends.
+func (a *Alarm) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		meta.Watch(ctx, a.o.DB, a.o.Logger, []string{"resources"}, a.load)
+		return nil
+	})
+	g.Go(func() error { a.checkLoop(ctx); return nil })
+	g.Go(func() error { a.deliverLoop(ctx); return nil })
+	g.Go(func() error { a.expireLoop(ctx); return nil })
+	return g.Wait()
+}
+
+// load reads rules and monitors, and closes the alerts of rules that are gone.
+func (a *Alarm) load(ctx context.Context) error {
+	objects, err := a.o.Resources.List(ctx, "LogMonitor", "")
+	if err != nil {
+		return err
+	}
+	index := map[[2]string]*monitor{}
+	for _, o := range objects {
+		var spec logrule.Spec
+		if err := json.Unmarshal(o.Spec, &spec); err != nil {
+			a.o.Logger.Error("cannot read monitor", "name", o.Metadata.Name, "err", err)
+			continue
+		}
+		if !spec.Disabled {
+			index[[2]string{o.Metadata.Workspace, o.Metadata.Name}] = &monitor{id: o.Metadata.ID, key: o.Metadata.Name, spec: spec.WithDefaults()}
+		}
+	}
+	if objects, err = a.o.Resources.List(ctx, "AlarmRule", ""); err != nil {
+		return err
+	}
+	positions, err := alarmstate.Positions(ctx, a.o.DB)
+	if err != nil {
+		return err
+	}
+	rules := map[string]*rule{}
+	for _, o := range objects {
+		var spec alarmrule.Spec
+		if err := json.Unmarshal(o.Spec, &spec); err != nil {
+			a.o.Logger.Error("cannot read alarm rule", "name", o.Metadata.Name, "err", err)
+			continue
+		}
+		if !spec.Disabled {
+			rules[o.Metadata.ID] = &rule{id: o.Metadata.ID, name: o.Metadata.Name, workspace: o.Metadata.Workspace,
+				spec: spec.WithDefaults(), checkedMs: positions[o.Metadata.ID].CheckedMs}
+		}
+	}
+	a.monitors.set(index)
+	a.mu.Lock()
+	a.rules = rules
+	a.mu.Unlock()
+	return a.closeGone(ctx, rules)
+}
+
+// channelSpec reads a channel with its secrets.
+func (a *Alarm) channelSpec(ctx context.Context, workspace, name string) (channel.Spec, error) {
+	o, err := a.o.Resources.Reveal(ctx, "Channel", workspace, name)
+	if err != nil {
+		return channel.Spec{}, fmt.Errorf("cannot read channel %q: %w", name, err)
+	}
+	var spec channel.Spec
+	if err := json.Unmarshal(o.Spec, &spec); err != nil {
+		return channel.Spec{}, fmt.Errorf("cannot read channel %q: %w", name, err)
+	}
+	return spec.WithDefaults(), nil
+}
+
+// monitorIndex finds monitors by workspace and key.
+type monitorIndex struct {
+	mu sync.RWMutex
+	m  map[[2]string]*monitor
+}
+
+func (x *monitorIndex) set(m map[[2]string]*monitor) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.m = m
+}
+
+func (x *monitorIndex) get(workspace, key string) *monitor {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.m[[2]string{workspace, key}]
+}
+
+// catchUp is how far back missed checks are made good after a downtime.
+const catchUp = 15 * time.Minute
+
+// checkLoop looks every second for rules that are due.
+func (a *Alarm) checkLoop(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		a.mu.Lock()
+		var due []*rule
+		for _, r := range a.rules {
+			if next, _ := a.nextCheck(r); next <= a.o.Now().UnixMilli() {
+				due = append(due, r)
+			}
+		}
+		a.mu.Unlock()
+		var g errgroup.Group
+		g.SetLimit(8)
+		for _, r := range due {
+			g.Go(func() error { a.checkRule(ctx, r); return nil })
+		}
+		g.Wait()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// nextCheck returns the end of the window that r is to be checked at next, and
+// whether checks before it were skipped because they are too long ago.
+func (a *Alarm) nextCheck(r *rule) (ms int64, skipped bool) {
+	every := r.spec.Every.D().Milliseconds()
+	now := a.o.Now().UnixMilli()
+	if r.checkedMs == 0 { // a new rule begins with the last window that is over
+		return now / every * every, false
+	}
+	next := r.checkedMs/every*every + every
+	if oldest := (now - catchUp.Milliseconds()) / every * every; next < oldest {
+		return oldest, true
+	}
+	return next, false
+}
+
+// checkRule makes all checks of r that are due, oldest first. A check whose
+// window has not settled is left for later until the rule's wait is over.
+func (a *Alarm) checkRule(ctx context.Context, r *rule) {
+	for ctx.Err() == nil {
+		check, skipped := a.nextCheck(r)
+		now := a.o.Now().UnixMilli()
+		if check > now {
+			return
+		}
+		if skipped {
+			a.o.Logger.Warn("alarm checks skipped, they are too long ago", "rule", r.name, "workspace", r.workspace, "resumed_at", time.UnixMilli(check))
+		}
+		over := now >= check+r.spec.Wait.D().Milliseconds()
+		d, err := a.gather(ctx, r, check, !over)
+		if errors.Is(err, errNotSettled) {
+			return
+		}
+		if err != nil {
+			if !over {
+				return // compute may be away for a moment
+			}
+			a.o.Logger.Warn("cannot check alarm rule", "rule", r.name, "workspace", r.workspace, "err", err)
+		}
+		if err := a.record(ctx, r, check, d, err); err != nil {
+			a.o.Logger.Error("cannot record alarm check", "rule", r.name, "workspace", r.workspace, "err", err)
+			return
+		}
+		r.checkedMs = check
+	}
+}

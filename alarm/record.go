@@ -1,0 +1,311 @@
+package alarm
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/pharos-stack/pharos/internal/alarmstate"
+	"github.com/pharos-stack/pharos/internal/channel"
+	"github.com/pharos-stack/pharos/internal/meta"
+)
+
+// keyMemory is how long an object without a value keeps its alert (ALM-3).
+const keyMemory = 24 * time.Hour
+
+// record applies the check of r that ends at checkMs: it judges every object
+// and stores new states, events and queued notices in one transaction. A check
+// that is recorded already changes nothing. failure is why the data could not
+// be read; then every object is unknown.
+func (a *Alarm) record(ctx context.Context, r *rule, checkMs int64, d data, failure error) error {
+	channels := a.enabledChannels(ctx, r)
+	return a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		position := alarmstate.Position{RuleID: r.id}
+		err := tx.NewSelect().Model(&position).WherePK().Scan(ctx)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if position.CheckedMs >= checkMs {
+			return nil
+		}
+		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, channels: channels}
+		position = alarmstate.Position{RuleID: r.id, CheckedMs: checkMs, Result: "ok"}
+		if failure != nil {
+			position.Result, position.Detail = "error", failure.Error()
+		} else if position.Result, err = c.run(ctx, d); err != nil {
+			return err
+		}
+		_, err = tx.NewInsert().Model(&position).On("CONFLICT (rule_id) DO UPDATE").
+			Set("checked_ms = EXCLUDED.checked_ms, result = EXCLUDED.result, detail = EXCLUDED.detail").Exec(ctx)
+		return err
+	})
+}
+
+// enabledChannels returns the types of the rule's channels that exist and are on.
+func (a *Alarm) enabledChannels(ctx context.Context, r *rule) map[string]channel.Type {
+	out := map[string]channel.Type{}
+	for _, name := range r.spec.Channels {
+		spec, err := a.channelSpec(ctx, r.workspace, name)
+		if err != nil {
+			a.o.Logger.Warn("cannot notify", "rule", r.name, "err", err)
+			continue
+		}
+		if !spec.Disabled {
+			out[name] = spec.Type
+		}
+	}
+	return out
+}
+
+// check is one check of a rule while it is being recorded.
+type check struct {
+	alarm    *Alarm
+	rule     *rule
+	tx       bun.Tx
+	ms       int64
+	channels map[string]channel.Type
+	notices  []alarmstate.Event
+}
+
+func (c *check) run(ctx context.Context, d data) (result string, err error) {
+	var rows []alarmstate.Object
+	if err := c.tx.NewSelect().Model(&rows).Where("rule_id = ?", c.rule.id).Scan(ctx); err != nil {
+		return "", err
+	}
+	objects := make(map[string]*alarmstate.Object, len(rows))
+	for i := range rows {
+		objects[rows[i].Object] = &rows[i]
+	}
+	for key, labels := range d.labels {
+		if objects[key] == nil {
+			objects[key] = &alarmstate.Object{RuleID: c.rule.id, Object: key, Labels: labels}
+		}
+	}
+	// A rule over monitors without keys has its one object even when there is no value.
+	if len(objects) == 0 {
+		objects[""] = &alarmstate.Object{RuleID: c.rule.id, Labels: map[string]string{}}
+	}
+	result = "ok"
+	for _, key := range slices.Sorted(maps.Keys(objects)) {
+		o := objects[key]
+		v := judge(c.rule.spec, d.inputs, key)
+		if v.HasValue {
+			o.LastSeenMs = c.ms
+		}
+		if err := c.apply(ctx, o, v); err != nil {
+			return "", err
+		}
+		switch {
+		case o.AlertID != "":
+			result = "firing"
+		case v.Truth == Unknown && result == "ok":
+			result = "unknown"
+		}
+	}
+	return result, c.queue(ctx)
+}
+
+// apply moves one object on by its verdict.
+func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) error {
+	switch advance(c.rule.spec, o, v.Truth) {
+	case fires:
+		alert := alarmstate.Alert{ID: alarmstate.NewID("alt_"), Workspace: c.rule.workspace, RuleID: c.rule.id, Rule: c.rule.name,
+			Title: c.rule.spec.Title, Level: string(c.rule.spec.Level), State: alarmstate.Firing, Labels: o.Labels, StartedMs: c.ms,
+			Checks: 1, Conditions: v.Conditions}
+		alert.Message = c.alarm.message(c.rule.spec, alert, alarmstate.EventFiring, c.ms)
+		if _, err := c.tx.NewInsert().Model(&alert).Exec(ctx); err != nil {
+			return err
+		}
+		o.AlertID = alert.ID
+		if err := c.event(ctx, alert, alarmstate.EventFiring, v, true); err != nil {
+			return err
+		}
+		o.LastNoticeMs = c.ms
+	case keepsFiring:
+		alert, err := c.alert(ctx, o.AlertID)
+		if err != nil {
+			return err
+		}
+		alert.Checks++
+		alert.Conditions = v.Conditions
+		alert.Message = c.alarm.message(c.rule.spec, alert, alarmstate.EventRepeat, c.ms)
+		if _, err := c.tx.NewUpdate().Model(&alert).Column("checks", "conditions", "message").WherePK().Exec(ctx); err != nil {
+			return err
+		}
+		every := c.rule.spec.RepeatEvery.D().Milliseconds()
+		notify := every > 0 && c.ms-o.LastNoticeMs >= every && alert.AcknowledgedMs == 0
+		if notify {
+			o.LastNoticeMs = c.ms
+		}
+		if err := c.event(ctx, alert, alarmstate.EventRepeat, v, notify); err != nil {
+			return err
+		}
+	case recovers:
+		if err := c.end(ctx, o, v, alarmstate.Recovered, alarmstate.EventRecovered); err != nil {
+			return err
+		}
+	case stays:
+		if o.AlertID != "" && !v.HasValue && o.LastSeenMs > 0 && c.ms-o.LastSeenMs > keyMemory.Milliseconds() {
+			if err := c.end(ctx, o, v, alarmstate.Closed, alarmstate.EventClosed); err != nil {
+				return err
+			}
+		}
+	}
+	if o.AlertID == "" && o.TrueRun == 0 {
+		_, err := c.tx.NewDelete().Model(o).WherePK().Exec(ctx)
+		return err
+	}
+	_, err := c.tx.NewInsert().Model(o).On("CONFLICT (rule_id, object) DO UPDATE").
+		Set("true_run = EXCLUDED.true_run, false_run = EXCLUDED.false_run, alert_id = EXCLUDED.alert_id").
+		Set("last_seen_ms = EXCLUDED.last_seen_ms, last_notice_ms = EXCLUDED.last_notice_ms").Exec(ctx)
+	return err
+}
+
+func (c *check) alert(ctx context.Context, id string) (alarmstate.Alert, error) {
+	alert := alarmstate.Alert{ID: id}
+	err := c.tx.NewSelect().Model(&alert).WherePK().Scan(ctx)
+	return alert, err
+}
+
+// end finishes an object's alert.
+func (c *check) end(ctx context.Context, o *alarmstate.Object, v Verdict, state, eventType string) error {
+	alert, err := c.alert(ctx, o.AlertID)
+	if err != nil {
+		return err
+	}
+	alert.State, alert.EndedMs = state, c.ms
+	alert.Conditions = v.Conditions
+	alert.Message = c.alarm.message(c.rule.spec, alert, eventType, c.ms)
+	if _, err := c.tx.NewUpdate().Model(&alert).Column("state", "ended_ms", "message").WherePK().Exec(ctx); err != nil {
+		return err
+	}
+	o.AlertID, o.TrueRun, o.FalseRun = "", 0, 0
+	return c.event(ctx, alert, eventType, v, true)
+}
+
+func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType string, v Verdict, notify bool) error {
+	completeness := 1.0
+	for _, cond := range v.Conditions {
+		completeness = min(completeness, cond.Completeness)
+	}
+	sequence := alert.Checks
+	if eventType == alarmstate.EventRecovered || eventType == alarmstate.EventClosed {
+		sequence++
+	}
+	e := alarmstate.Event{ID: alarmstate.NewID("evt_"), AlertID: alert.ID, Workspace: alert.Workspace, RuleID: alert.RuleID, Rule: alert.Rule,
+		Title: alert.Title, Type: eventType, Level: alert.Level, Labels: alert.Labels, TimeMs: c.ms, StartedMs: alert.StartedMs,
+		CreatedMs: c.alarm.o.Now().UnixMilli(), Sequence: sequence, Conditions: v.Conditions, Completeness: completeness, Message: alert.Message,
+		EmergencyText: c.rule.spec.EmergencyText, EmergencyLink: c.rule.spec.EmergencyLink, Join: string(c.rule.spec.Join)}
+	if _, err := c.tx.NewInsert().Model(&e).Exec(ctx); err != nil {
+		return err
+	}
+	if notify {
+		c.notices = append(c.notices, e)
+	}
+	return nil
+}
+
+// queue puts the notices of this check into the outbox: for people one message
+// a channel and type for all keys together (ALM-21), for webhooks one an event.
+func (c *check) queue(ctx context.Context) error {
+	if len(c.notices) == 0 || len(c.channels) == 0 {
+		return nil
+	}
+	now := c.alarm.o.Now().UnixMilli()
+	var out []alarmstate.Delivery
+	for _, name := range slices.Sorted(maps.Keys(c.channels)) {
+		first := map[string]int{} // event type → place in out
+		for _, e := range c.notices {
+			if i, grouped := first[e.Type]; grouped && c.channels[name] != channel.TypeWebhook {
+				out[i].More = append(out[i].More, e.ID)
+				continue
+			}
+			first[e.Type] = len(out)
+			out = append(out, alarmstate.Delivery{ID: alarmstate.NewID("dlv_"), EventID: e.ID, More: []string{}, AlertID: e.AlertID,
+				Workspace: e.Workspace, Channel: name, State: alarmstate.Queued, CreatedMs: now, NextMs: now})
+		}
+	}
+	if _, err := c.tx.NewInsert().Model(&out).Exec(ctx); err != nil {
+		return err
+	}
+	return meta.Changed(ctx, c.tx, alarmstate.TopicDeliveries)
+}
+
+// closeGone closes the alerts of rules that are disabled or deleted.
+func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
+	var rows []alarmstate.Object
+	if err := a.o.DB.NewSelect().Model(&rows).Scan(ctx); err != nil {
+		return fmt.Errorf("cannot read alarm objects: %w", err)
+	}
+	now := a.o.Now().UnixMilli()
+	for i := range rows {
+		o := &rows[i]
+		if rules[o.RuleID] != nil {
+			continue
+		}
+		err := a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+			if o.AlertID != "" {
+				c := check{alarm: a, tx: tx, ms: now}
+				alert, err := c.alert(ctx, o.AlertID)
+				if err != nil {
+					return err
+				}
+				c.rule = &rule{id: alert.RuleID, name: alert.Rule, workspace: alert.Workspace}
+				c.rule.spec.Title = alert.Title
+				if err := c.end(ctx, o, Verdict{Conditions: alert.Conditions}, alarmstate.Closed, alarmstate.EventClosed); err != nil {
+					return err
+				}
+			}
+			_, err := tx.NewDelete().Model(o).WherePK().Exec(ctx)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("cannot close alert %q: %w", o.AlertID, err)
+		}
+	}
+	// A rule that is switched on again begins anew instead of catching up.
+	positions, err := alarmstate.Positions(ctx, a.o.DB)
+	if err != nil {
+		return err
+	}
+	for id, p := range positions {
+		if rules[id] == nil {
+			if _, err := a.o.DB.NewDelete().Model(&p).WherePK().Exec(ctx); err != nil {
+				return fmt.Errorf("cannot forget alarm rule %q: %w", id, err)
+			}
+		}
+	}
+	return nil
+}
+
+// eventRetention is how long events and deliveries are kept (spec 05 §3.6).
+const eventRetention = 180 * 24 * time.Hour
+
+// expireLoop deletes events, deliveries and ended alerts after their retention.
+func (a *Alarm) expireLoop(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		before := a.o.Now().Add(-eventRetention).UnixMilli()
+		for _, q := range []*bun.DeleteQuery{
+			a.o.DB.NewDelete().Model((*alarmstate.Delivery)(nil)).Where("created_ms < ?", before),
+			a.o.DB.NewDelete().Model((*alarmstate.Event)(nil)).Where("time_ms < ?", before),
+			a.o.DB.NewDelete().Model((*alarmstate.Alert)(nil)).Where("state <> ? AND ended_ms < ?", alarmstate.Firing, before),
+		} {
+			if _, err := q.Exec(ctx); err != nil && ctx.Err() == nil {
+				a.o.Logger.Warn("cannot delete old alarm records", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1756,7 +1756,7 @@ func (x *ServerSessionResponse) GetState() *ClusterState {
 type ClusterState struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Revision uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
-	// computes in the order of their ids; vessels hash over those that are listed.
+	// computes in the order of their ids, also those that are away; vessels hash over those that are members at the window's start.
 	Computes      []*ServerInfo  `protobuf:"bytes,2,rep,name=computes,proto3" json:"computes,omitempty"`
 	Monitors      []*MonitorInfo `protobuf:"bytes,3,rep,name=monitors,proto3" json:"monitors,omitempty"`
 	Agents        []*AgentInfo   `protobuf:"bytes,4,rep,name=agents,proto3" json:"agents,omitempty"`
@@ -1823,13 +1823,15 @@ func (x *ClusterState) GetAgents() []*AgentInfo {
 }
 
 type ServerInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ServerId      string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
-	Role          ServerRole             `protobuf:"varint,2,opt,name=role,proto3,enum=pharos.v1.ServerRole" json:"role,omitempty"`
-	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	Version       string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
-	Live          bool                   `protobuf:"varint,5,opt,name=live,proto3" json:"live,omitempty"`
-	Load          *ServerHeartbeat       `protobuf:"bytes,6,opt,name=load,proto3" json:"load,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	ServerId string                 `protobuf:"bytes,1,opt,name=server_id,json=serverId,proto3" json:"server_id,omitempty"`
+	Role     ServerRole             `protobuf:"varint,2,opt,name=role,proto3,enum=pharos.v1.ServerRole" json:"role,omitempty"`
+	Address  string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Version  string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Live     bool                   `protobuf:"varint,5,opt,name=live,proto3" json:"live,omitempty"`
+	Load     *ServerHeartbeat       `protobuf:"bytes,6,opt,name=load,proto3" json:"load,omitempty"`
+	// member_from_ms is the first window start a compute can own (docs/decisions/routing.md); 0: from the beginning.
+	MemberFromMs  int64 `protobuf:"varint,7,opt,name=member_from_ms,json=memberFromMs,proto3" json:"member_from_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1904,6 +1906,13 @@ func (x *ServerInfo) GetLoad() *ServerHeartbeat {
 		return x.Load
 	}
 	return nil
+}
+
+func (x *ServerInfo) GetMemberFromMs() int64 {
+	if x != nil {
+		return x.MemberFromMs
+	}
+	return 0
 }
 
 // MonitorInfo is a monitor as compute needs it.
@@ -2649,7 +2658,7 @@ const file_pharos_v1_register_proto_rawDesc = "" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x121\n" +
 	"\bcomputes\x18\x02 \x03(\v2\x15.pharos.v1.ServerInfoR\bcomputes\x122\n" +
 	"\bmonitors\x18\x03 \x03(\v2\x16.pharos.v1.MonitorInfoR\bmonitors\x12,\n" +
-	"\x06agents\x18\x04 \x03(\v2\x14.pharos.v1.AgentInfoR\x06agents\"\xcc\x01\n" +
+	"\x06agents\x18\x04 \x03(\v2\x14.pharos.v1.AgentInfoR\x06agents\"\xf2\x01\n" +
 	"\n" +
 	"ServerInfo\x12\x1b\n" +
 	"\tserver_id\x18\x01 \x01(\tR\bserverId\x12)\n" +
@@ -2657,7 +2666,8 @@ const file_pharos_v1_register_proto_rawDesc = "" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x18\n" +
 	"\aversion\x18\x04 \x01(\tR\aversion\x12\x12\n" +
 	"\x04live\x18\x05 \x01(\bR\x04live\x12.\n" +
-	"\x04load\x18\x06 \x01(\v2\x1a.pharos.v1.ServerHeartbeatR\x04load\"\xf2\x01\n" +
+	"\x04load\x18\x06 \x01(\v2\x1a.pharos.v1.ServerHeartbeatR\x04load\x12$\n" +
+	"\x0emember_from_ms\x18\a \x01(\x03R\fmemberFromMs\"\xf2\x01\n" +
 	"\vMonitorInfo\x12\x1d\n" +
 	"\n" +
 	"monitor_id\x18\x01 \x01(\tR\tmonitorId\x12\x10\n" +

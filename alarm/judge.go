@@ -1,10 +1,8 @@
 package alarm
 
 import (
-	"maps"
+	"encoding/json"
 	"math"
-	"slices"
-	"strings"
 
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
@@ -46,16 +44,16 @@ type Verdict struct {
 	HasValue bool
 }
 
-// objectKey is the canonical text of an object's labels.
+// objectKey is the canonical text of an object's labels; empty for none.
 func objectKey(labels map[string]string) string {
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		b.WriteString(name)
-		b.WriteByte('\x00')
-		b.WriteString(labels[name])
-		b.WriteByte('\x01')
+	if len(labels) == 0 {
+		return ""
 	}
-	return b.String()
+	text, err := json.Marshal(labels) // sorts by name
+	if err != nil {
+		panic(err) // a map of strings always encodes
+	}
+	return string(text)
 }
 
 // judge evaluates spec for one object. inputs are in the order of the

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
@@ -102,5 +103,11 @@ func formatObject(labels map[string]string) string {
 			parts = append(parts, name+"="+labels[name])
 		}
 	}
-	return strings.Join(parts, ", ")
+	// Values come from logs: control characters would break a message, and NUL the database.
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.Join(parts, ", "))
 }

@@ -34,9 +34,3 @@ type Metadata struct {
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
 	UpdatedBy string    `json:"updated_by,omitempty"`
 }
-
-// Spec is what a kind's spec type can do; the methods work on values.
-type Spec interface {
-	// Validate returns fielderr.Errors with paths below prefix.
-	Validate(prefix string) error
-}

@@ -1,0 +1,99 @@
+package resource
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/pharos-stack/pharos/internal/alarmrule"
+	"github.com/pharos-stack/pharos/internal/channel"
+	"github.com/pharos-stack/pharos/internal/fielderr"
+	"github.com/pharos-stack/pharos/internal/logrule"
+)
+
+// The names of the built-in kinds.
+const (
+	KindLogMonitor = "LogMonitor"
+	KindChannel    = "Channel"
+	KindAlarmRule  = "AlarmRule"
+)
+
+// Builtin returns the kinds of the product. Compile tells whether a monitor's
+// spec can be turned into a running pipeline (internal/logpipe); nil leaves
+// that question out, which suits programs that only read.
+func Builtin(compile func(logrule.Spec) error) []Kind {
+	monitor := NewKind[logrule.Spec](KindLogMonitor, "mon_")
+	monitor.Names, monitor.NameRule = keyNames, "it becomes part of series names: use a lower-case letter, then lower-case letters, digits or _, at most 63"
+	if compile != nil {
+		monitor.Check = func(_ context.Context, _ Lookup, _ string, spec any) error {
+			if err := compile(spec.(logrule.Spec)); err != nil {
+				return fielderr.Errors{{Field: "spec", Code: "not_compilable", Message: err.Error()}}
+			}
+			return nil
+		}
+	}
+	rule := NewKind[alarmrule.Spec](KindAlarmRule, "rul_")
+	rule.Refs = func(spec any) []Ref {
+		var refs []Ref
+		s := spec.(alarmrule.Spec)
+		for i, c := range s.Conditions {
+			if c.Monitor != "" {
+				refs = append(refs, Ref{Field: fmt.Sprintf("spec.conditions[%d].monitor", i), Kind: KindLogMonitor, Name: c.Monitor})
+			}
+		}
+		for i, name := range s.Channels {
+			refs = append(refs, Ref{Field: fmt.Sprintf("spec.channels[%d]", i), Kind: KindChannel, Name: name})
+		}
+		return refs
+	}
+	rule.Check = func(_ context.Context, look Lookup, _ string, spec any) error {
+		return checkRule(look, spec.(alarmrule.Spec))
+	}
+	return []Kind{monitor, NewKind[channel.Spec](KindChannel, "chn_"), rule}
+}
+
+// checkRule checks what a rule says of its monitors, and its expressions.
+func checkRule(look Lookup, s alarmrule.Spec) error {
+	var es fielderr.Errors
+	promql := parser.NewParser(parser.Options{})
+	for i, c := range s.Conditions {
+		at := func(field string) string { return fmt.Sprintf("spec.conditions[%d].%s", i, field) }
+		if c.Expr != "" {
+			expr, err := promql.ParseExpr(c.Expr)
+			if err != nil {
+				es.Add(at("expr"), "bad_expr", "%v", err)
+			} else if t := expr.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
+				es.Add(at("expr"), "bad_expr", "gives a %s; it must give one number per series", t)
+			}
+			continue
+		}
+		found, err := look(KindLogMonitor, c.Monitor)
+		if err != nil {
+			return err
+		}
+		m := found.(logrule.Spec)
+		figure := func(st logrule.Statistic) bool { return st.Name == c.Figure }
+		if c.Figure != "" && !slices.ContainsFunc(m.Statistics, figure) {
+			es.Add(at("figure"), "bad_figure", "monitor %q has no figure %q; it has %v", c.Monitor, c.Figure, figureNames(m))
+		}
+		if c.Total && len(m.GroupBy) == 0 {
+			es.Add(at("total"), "bad_condition", "monitor %q has no keys; leave total out", c.Monitor)
+		}
+		for key := range c.Keys {
+			if !slices.Contains(m.GroupBy, key) {
+				es.Add(at("keys."+key), "bad_filter", "monitor %q does not group by %q; it groups by %v", c.Monitor, key, m.GroupBy)
+			}
+		}
+	}
+	return es.Err()
+}
+
+func figureNames(m logrule.Spec) []string {
+	names := make([]string, len(m.Statistics))
+	for i, st := range m.Statistics {
+		names[i] = st.Name
+	}
+	return names
+}

@@ -140,7 +140,7 @@ func (a *Apply) Run(ctx context.Context) error {
 	if err := a.call(ctx, http.MethodPost, a.ws("/resources:apply"), nil, body, &answer); err != nil {
 		return err
 	}
-	return a.print(answer.Items, field("KIND", "kind"), field("NAME", "name"), field("RESULT", "result"))
+	return a.print(answer.Items, field("KIND", "kind"), field("NAME", "name"), field("RESULT", "outcome"))
 }
 
 // readObjects reads a file, all .yaml and .yml files below a directory in the
@@ -151,7 +151,7 @@ func readObjects(name string) ([]resource.Object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot read standard input: %w", err)
 		}
-		return resource.DecodeYAML("standard input", text)
+		return parse("standard input", text)
 	}
 	var all []resource.Object
 	err := filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
@@ -165,7 +165,7 @@ func readObjects(name string) ([]resource.Object, error) {
 		if err != nil {
 			return err
 		}
-		objects, err := resource.DecodeYAML(path, text)
+		objects, err := parse(path, text)
 		all = append(all, objects...)
 		return err
 	})
@@ -173,6 +173,15 @@ func readObjects(name string) ([]resource.Object, error) {
 		return nil, fmt.Errorf("cannot read resources: %w", err)
 	}
 	return all, nil
+}
+
+// parse reads resources strictly; errors name the source, the field and its line.
+func parse(source string, text []byte) ([]resource.Object, error) {
+	objects, err := resource.Kinds(resource.Builtin(nil)).Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", source, err)
+	}
+	return objects, nil
 }
 
 // collections are the kinds by the name of their list in the API.

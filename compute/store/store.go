@@ -1,0 +1,155 @@
+// Package store is the interface to where Pharos keeps its time series and its
+// rows (spans, sampled lines, events), and the types that cross it.
+//
+// Two stores stand behind it: store/embedded for one machine, store/clickhouse
+// for a cluster. Both pass store/storetest, so nothing above this package knows
+// which one it talks to. The types are ours: no SQL, and no type of either
+// database, is seen here.
+//
+// There are two kinds of series. A window series holds one value per window of
+// event time; a value is written again, with a larger revision, whenever the
+// window changes, and the largest revision is the value. A raw series holds
+// plain samples, such as host metrics.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MetricName is the label that holds a series' name.
+const MetricName = "__name__"
+
+// WindowLabel is reserved: no label of a sample may have this name.
+// Stores keep the window length under it and never return it.
+const WindowLabel = "__window__"
+
+// EpochLabel is reserved like WindowLabel.
+const EpochLabel = "__epoch__"
+
+// DefaultRetention is how long samples and rows are kept when nothing is said.
+const DefaultRetention = 21 * 24 * time.Hour
+
+// WindowSample is one revision of one window of a series. It replaces lower
+// revisions of the same window; a lower one that comes later changes nothing.
+// Revisions of a window may come in any order and more than once. The same
+// revision written with two values leaves one of them.
+type WindowSample struct {
+	Labels  Labels
+	StartMs int64
+	// WindowMs is the window's length. StartMs must be a multiple of
+	// the greatest common divisor of WindowMs and one minute.
+	WindowMs int64
+	Revision uint32
+	// Value may be infinite; NaN is refused. A negative zero reads as zero.
+	Value float64
+}
+
+// Sample is one raw sample. Of two samples of a series at the same time, one stays.
+type Sample struct {
+	Labels Labels
+	TimeMs int64
+	Value  float64
+}
+
+// Series is a series and its values in a time range, in the order of time,
+// each time once. It belongs to the receiver.
+type Series struct {
+	Labels Labels
+	// WindowMs is the window's length, and then times are window starts and
+	// values are those of the last revisions; 0 means raw samples.
+	WindowMs int64
+	TimesMs  []int64
+	Values   []float64
+}
+
+// Limits bound what one call may read. Zero means the store's default.
+type Limits struct {
+	// MaxSeries that may match (default 100,000).
+	MaxSeries int
+	// MaxSamples over all series (default 50 million).
+	MaxSamples int
+}
+
+// Default bounds of one call.
+const (
+	DefaultMaxSeries  = 100_000
+	DefaultMaxSamples = 50_000_000
+)
+
+// WithDefaults returns l with its zero fields set.
+func (l Limits) WithDefaults() Limits {
+	if l.MaxSeries <= 0 {
+		l.MaxSeries = DefaultMaxSeries
+	}
+	if l.MaxSamples <= 0 {
+		l.MaxSamples = DefaultMaxSamples
+	}
+	return l
+}
+
+// ErrLimit is wrapped by errors that tell of a limit that was passed.
+var ErrLimit = errors.New("limit exceeded")
+
+// ErrDiskFull is wrapped by errors of writes refused because the store's disk
+// has less free space than its reserve. Nothing of such a write is kept.
+var ErrDiskFull = errors.New("too little free disk space")
+
+// TooManySeries is the error of a call that matches more than limit series.
+func TooManySeries(limit int) error {
+	return fmt.Errorf("more than %d series match; narrow the selection: %w", limit, ErrLimit)
+}
+
+// TooManySamples is the error of a call that reads more than limit samples.
+func TooManySamples(limit int) error {
+	return fmt.Errorf("more than %d samples match; narrow the selection or the time range: %w", limit, ErrLimit)
+}
+
+// Store keeps time series. All methods may be called from many goroutines.
+// Time ranges include both ends. A read sees every write that returned before it began.
+//
+// Samples older than the retention, or too far in the future (two days), are
+// left out of a write without error and counted in Stats.
+type Store interface {
+	// WriteWindows writes revisions of windows.
+	WriteWindows(ctx context.Context, samples []WindowSample) error
+	// WriteSamples writes raw samples.
+	WriteSamples(ctx context.Context, samples []Sample) error
+	// Sync makes every write that returned before it durable: when it has returned, no crash
+	// of the process or the machine loses them.
+	Sync(ctx context.Context) error
+	// Select calls fn with every series that matches all matchers and has a value in the
+	// range, ordered by labels and window length. It stops at fn's first error and returns it.
+	Select(ctx context.Context, matchers []Matcher, startMs, endMs int64, limits Limits, fn func(*Series) error) error
+	// SeriesLabels returns the label sets of series that match and that may have a value in
+	// the range (stores answer by day), ordered, each once, at most limit (0: DefaultMaxSeries).
+	SeriesLabels(ctx context.Context, matchers []Matcher, startMs, endMs int64, limit int) ([]Labels, error)
+	// LabelNames returns the names of the labels of those series, sorted.
+	LabelNames(ctx context.Context, matchers []Matcher, startMs, endMs int64) ([]string, error)
+	// LabelValues returns the values of one label of those series, sorted.
+	LabelValues(ctx context.Context, name string, matchers []Matcher, startMs, endMs int64) ([]string, error)
+	// Delete removes every series that matches, for all time. Series written later under
+	// the same labels start empty. At least one matcher must not match the empty value.
+	Delete(ctx context.Context, matchers []Matcher) error
+	// Stats tells the store's size and losses.
+	Stats() Stats
+	// Close writes out what is pending and closes the store.
+	Close() error
+}
+
+// Stats is the size of a store and what it did not take.
+type Stats struct {
+	// DiskBytes is what the store occupies on disk.
+	DiskBytes uint64
+	// Rows counts stored samples (or rows) as the store holds them, superseded revisions included
+	// until they are merged away.
+	Rows uint64
+	// Dropped counts samples left out since start because they were outside the retention.
+	Dropped uint64
+	// Refused counts writes refused since start for want of disk space.
+	Refused uint64
+	// FreeBytes is the free space of the store's disk; 0 when the store can't know.
+	FreeBytes uint64
+}

@@ -102,10 +102,15 @@ type Backoff struct {
 // Reset is called after a success.
 func (b *Backoff) Reset() { b.next = 0 }
 
+// Next returns how long to wait before the next attempt.
+func (b *Backoff) Next() time.Duration {
+	b.next = min(max(2*b.next, b.Min), b.Max)
+	return b.next/2 + rand.N(b.next/2+1)
+}
+
 // Wait waits for the next attempt or the end of ctx, whose error it returns.
 func (b *Backoff) Wait(ctx context.Context) error {
-	b.next = min(max(2*b.next, b.Min), b.Max)
-	timer := time.NewTimer(b.next/2 + rand.N(b.next/2+1))
+	timer := time.NewTimer(b.Next())
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"crypto/subtle"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -34,16 +33,16 @@ type Agent struct {
 func AgentClientOptions(a Agent) ([]grpc.DialOption, error) {
 	creds := insecure.NewCredentials()
 	if !a.Insecure {
-		cfg, err := a.tls()
+		checked, err := a.credentials()
 		if err != nil {
 			return nil, fmt.Errorf("cannot set up TLS for the agent: %w", err)
 		}
-		creds = credentials.NewTLS(cfg)
+		creds = checked
 	}
 	return append(clientBasics(), grpc.WithTransportCredentials(creds)), nil
 }
 
-func (a Agent) tls() (*tls.Config, error) {
+func (a Agent) credentials() (credentials.TransportCredentials, error) {
 	file := a.CAFile
 	if file == "" {
 		file = a.StoredCA
@@ -55,14 +54,14 @@ func (a Agent) tls() (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("CA file %q: %w", file, err)
 		}
-		return trustTLS(roots), nil
+		return trust(roots), nil
 	case a.CAFile != "" || !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case a.CAFingerprint == "":
 		return nil, errors.New("nothing says which servers to trust: give a join token with a fingerprint, or a CA file, or allow plaintext")
 	}
 	p := &pin{fingerprint: a.CAFingerprint, file: a.StoredCA}
-	return verifyTLS(p.verify), nil
+	return newCheckedTLS(p.verify), nil
 }
 
 // pin accepts the CA with the fingerprint, once, and stores it.
@@ -72,12 +71,12 @@ type pin struct {
 	stored            bool
 }
 
-func (p *pin) verify(cs tls.ConnectionState) error {
-	for _, c := range cs.PeerCertificates {
+func (p *pin) verify(chain []*x509.Certificate, host string) error {
+	for _, c := range chain {
 		if subtle.ConstantTimeCompare([]byte(fingerprint(c)), []byte(p.fingerprint)) != 1 || !c.IsCA {
 			continue
 		}
-		if err := verifyChain(cs, []*x509.Certificate{c}); err != nil {
+		if err := verifyChain(chain, host, []*x509.Certificate{c}); err != nil {
 			return err
 		}
 		return p.store(c)

@@ -76,7 +76,7 @@ func ClientOptions(s Server) ([]grpc.DialOption, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot set up TLS for gRPC: %w", err)
 		}
-		creds = credentials.NewTLS(trustTLS(roots))
+		creds = trust(roots)
 	}
 	return append(clientBasics(),
 		grpc.WithTransportCredentials(creds),

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -14,9 +15,12 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"strconv"
 	"time"
+
+	"google.golang.org/grpc/credentials"
 )
 
 // clusterName is in every certificate the cluster's CA issues. Who holds it is
@@ -171,38 +175,65 @@ func (s Server) serverTLS() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// trustTLS accepts servers whose certificate comes from one of roots and
-// carries the cluster's name or the name that was dialled.
-func trustTLS(roots []*x509.Certificate) *tls.Config {
-	return verifyTLS(func(cs tls.ConnectionState) error { return verifyChain(cs, roots) })
+// checkedTLS is TLS whose check of the server's certificate is verify. Go's own
+// check knows only roots given beforehand, and one name.
+type checkedTLS struct {
+	credentials.TransportCredentials
+	verify func(chain []*x509.Certificate, host string) error
 }
 
-func verifyTLS(verify func(tls.ConnectionState) error) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		// Go's own check knows only the dialled name and roots given beforehand; verify
-		// replaces it and runs on every connection, resumed ones too.
-		InsecureSkipVerify: true,
-		VerifyConnection:   verify,
-	}
+func newCheckedTLS(verify func(chain []*x509.Certificate, host string) error) credentials.TransportCredentials {
+	return checkedTLS{TransportCredentials: credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13}), verify: verify}
 }
 
-func verifyChain(cs tls.ConnectionState, roots []*x509.Certificate) error {
-	if len(cs.PeerCertificates) == 0 {
-		return errors.New("the server sent no certificate")
+// ClientHandshake connects to a server under the name it was dialled by: a
+// connection's own state doesn't tell it when it is an address.
+func (c checkedTLS) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	host, _, err := net.SplitHostPort(authority)
+	if err != nil {
+		host = authority
 	}
+	cfg := &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true, // VerifyConnection runs on every connection, resumed ones too
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			if len(cs.PeerCertificates) == 0 {
+				return errors.New("the server sent no certificate")
+			}
+			return c.verify(cs.PeerCertificates, host)
+		},
+	}
+	return credentials.NewTLS(cfg).ClientHandshake(ctx, authority, raw)
+}
+
+// Clone is what gRPC calls before it changes credentials.
+func (c checkedTLS) Clone() credentials.TransportCredentials {
+	return checkedTLS{TransportCredentials: c.TransportCredentials.Clone(), verify: c.verify}
+}
+
+// trust accepts servers whose certificate comes from one of roots.
+func trust(roots []*x509.Certificate) credentials.TransportCredentials {
+	return newCheckedTLS(func(chain []*x509.Certificate, host string) error { return verifyChain(chain, host, roots) })
+}
+
+// verifyChain accepts a certificate that comes from one of roots and carries
+// the cluster's name or the name that was dialled.
+func verifyChain(chain []*x509.Certificate, host string, roots []*x509.Certificate) error {
 	opts := x509.VerifyOptions{DNSName: clusterName, Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool()}
 	for _, c := range roots {
 		opts.Roots.AddCert(c)
 	}
-	for _, c := range cs.PeerCertificates[1:] {
+	for _, c := range chain[1:] {
 		opts.Intermediates.AddCert(c)
 	}
-	if _, err := cs.PeerCertificates[0].Verify(opts); err == nil {
+	if _, err := chain[0].Verify(opts); err == nil {
 		return nil
 	}
-	opts.DNSName = cs.ServerName
-	_, err := cs.PeerCertificates[0].Verify(opts)
+	opts.DNSName = host // never empty, which would accept any name
+	if host == "" {
+		return errors.New("the server was dialled without a name")
+	}
+	_, err := chain[0].Verify(opts)
 	return err
 }
 

@@ -1,0 +1,222 @@
+package logpipe
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Explained says what a rule makes of one line.
+type Explained struct {
+	// Text is the line as UTF-8, without its end; all offsets are into it.
+	Text string
+	// Outcome is matched, filtered, unmatched, bad or late.
+	Outcome string
+	// Detail says which filter dropped the line, which column is missing or is
+	// no number, why the time is bad. Empty when there is nothing to say.
+	Detail string
+	// TimeMs is the line's time with its fraction, or that of an earlier line;
+	// 0 when there is none.
+	TimeMs int64
+	// TimeStart and TimeEnd bound the time's text; both 0 when the line has none.
+	TimeStart, TimeEnd int
+	// WindowMs is the start of the window the line belongs to.
+	WindowMs int64
+	// Columns has an entry for each column of the rule.
+	Columns []ExplainedColumn
+	// Key has the values of the group columns when the line matched.
+	Key []string
+}
+
+// ExplainedColumn is the value of a column in a line.
+type ExplainedColumn struct {
+	Name       string
+	Value      string // trimmed, decoded and cut
+	Start, End int    // of the value in the text; both 0 when missing
+	Missing    bool
+}
+
+// Explain runs the program over one line and says what became of it. It moves
+// fs on as Process does; whoever also processes the line uses a copy.
+func (p *Program) Explain(fs *FileState, line []byte, nowMs int64, loc *time.Location) Explained {
+	line = []byte(strings.TrimSuffix(string(line), "\n"))
+	task := NewTask(p, TaskOptions{Location: loc})
+	g := NewGroup([]*Task{task})
+	columns := make([]int, len(p.columns))
+	for i, c := range p.columns {
+		columns[i] = g.slotFor(c)
+	}
+	g.begin(fs, nowMs)
+	g.feed(line, isASCII(line))
+	e := explainer{g: g, p: p}
+	e.text()
+	out := Explained{Text: e.utf8}
+	for i, c := range p.spec.Columns {
+		v := g.value(columns[i])
+		col := ExplainedColumn{Name: c.Name, Value: string(v)}
+		if s := &g.slots[columns[i]]; s.state == slotMissing {
+			col.Missing = true
+		} else {
+			col.Start, col.End = e.bounds(s)
+		}
+		out.Columns = append(out.Columns, col)
+	}
+	e.time(&out)
+	e.outcome(&out, task.Counters(), columns)
+	g.end()
+	return out
+}
+
+// explainer turns what a group has worked out about a line into words.
+type explainer struct {
+	g    *Group
+	p    *Program
+	gb   bool
+	utf8 string
+}
+
+func (e *explainer) text() {
+	e.gb = e.g.gb[e.p.enc] && !e.g.ascii
+	e.utf8 = string(e.decoded(len(e.g.line)))
+}
+
+// decoded returns the first n bytes of the line as UTF-8.
+func (e *explainer) decoded(n int) []byte {
+	if e.gb {
+		b, _ := appendGB(nil, e.g.line[:n])
+		return b
+	}
+	b, _ := appendUTF8(nil, e.g.line[:n])
+	return b
+}
+
+// bounds returns where a slot's value stands in the text.
+func (e *explainer) bounds(s *slot) (start, end int) {
+	if s.rule.kind == cutRegex && e.gb {
+		return s.rawFrom, s.rawTo // found in the decoded line
+	}
+	start, end = len(e.decoded(s.rawFrom)), len(e.decoded(s.rawTo))
+	// Spaces beyond ASCII are trimmed after decoding.
+	text := e.utf8[start:end]
+	left := strings.TrimLeftFunc(text, isSpace)
+	start += len(text) - len(left)
+	end = start + len(strings.TrimRightFunc(left, isSpace))
+	if s.cut {
+		n := 0
+		for i := range e.utf8[start:end] {
+			if n == maxValue {
+				return start, start + i
+			}
+			n++
+		}
+	}
+	return start, end
+}
+
+func (e *explainer) time(out *Explained) {
+	lt := &e.g.times[e.g.runs[0].time]
+	out.TimeMs = lt.ms
+	if lt.state == timeNone {
+		out.TimeMs = 0
+	}
+	out.WindowMs = e.g.runs[0].task.cur.StartMs
+	text, at := e.g.line, 0
+	if lt.slot >= 0 {
+		text = e.g.value(lt.slot)
+		if e.g.slots[lt.slot].state == slotMissing {
+			return
+		}
+		at, _ = e.bounds(&e.g.slots[lt.slot])
+	}
+	if len(text) > 0 && text[0] == '[' {
+		text = text[1:]
+		at++
+	}
+	if s, ok := lt.parser.full(text, e.g.nowMs); ok {
+		out.TimeMs = s.ms
+		if s.size > 0 {
+			out.TimeStart, out.TimeEnd = at, at+s.size
+		}
+	}
+}
+
+func (e *explainer) outcome(out *Explained, c Counters, columns []int) {
+	g, p := e.g, e.p
+	lt := &g.times[g.runs[0].time]
+	name := func(column int) string { return p.spec.Columns[column].Name }
+	missing := func(column int) bool {
+		g.value(columns[column])
+		return g.slots[columns[column]].state == slotMissing
+	}
+	var notes []string
+	switch {
+	case c.Late > 0:
+		out.Outcome = "late"
+		notes = append(notes, fmt.Sprintf("time %s is more than a day ago or an hour ahead",
+			time.UnixMilli(out.TimeMs).In(lt.parser.zone.loc).Format("2006-01-02 15:04:05 -0700")))
+	case c.Bad > 0:
+		out.Outcome = "bad"
+		notes = append(notes, fmt.Sprintf("no time of format %q %s, and no earlier line to take it from", p.spec.Time.Format, e.where()))
+	case c.Filtered > 0:
+		out.Outcome = "filtered"
+		for _, f := range p.filters {
+			v := g.value(columns[f.column])
+			if missing(f.column) || f.has(v) == f.white {
+				continue
+			}
+			list := "black list"
+			if f.white {
+				list = "white list"
+			}
+			notes = append(notes, fmt.Sprintf("%s: column %q is %q", list, name(f.column), v))
+			break
+		}
+	case c.Unmatched > 0:
+		out.Outcome = "unmatched"
+		for _, f := range p.filters {
+			if f.white && missing(f.column) {
+				notes = append(notes, fmt.Sprintf("column %q, which the white list needs, is missing", name(f.column)))
+			}
+		}
+		for _, i := range p.groups {
+			if missing(i) {
+				notes = append(notes, fmt.Sprintf("column %q, which the key needs, is missing", name(i)))
+			}
+		}
+	default:
+		out.Outcome = "matched"
+		for _, i := range p.groups {
+			v := string(g.value(columns[i]))
+			if v == "" {
+				v = emptyKey
+			}
+			out.Key = append(out.Key, v)
+		}
+		for _, i := range p.numbers {
+			switch _, kind := g.number(columns[i]); {
+			case missing(i):
+				notes = append(notes, fmt.Sprintf("column %q, which a figure needs, is missing", name(i)))
+			case kind == noNumber:
+				notes = append(notes, fmt.Sprintf("column %q is %q, which is no number", name(i), g.value(columns[i])))
+			}
+		}
+		if lt.state == timeTook {
+			notes = append(notes, "no time of its own: it takes that of an earlier line")
+		}
+	}
+	if c.Cut > 0 {
+		notes = append(notes, "longer than 256 KiB: cut")
+	}
+	out.Detail = strings.Join(notes, "; ")
+	if !utf8.ValidString(out.Detail) {
+		out.Detail = strings.ToValidUTF8(out.Detail, "\uFFFD")
+	}
+}
+
+func (e *explainer) where() string {
+	if c := e.p.timeCol; c >= 0 {
+		return fmt.Sprintf("in column %q", e.p.spec.Columns[c].Name)
+	}
+	return "at the start of the line"
+}

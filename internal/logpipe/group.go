@@ -1,0 +1,611 @@
+package logpipe
+
+import (
+	"bytes"
+
+	"github.com/pharos-stack/pharos/internal/logrule"
+)
+
+// Group runs several tasks over one file in one pass. It holds scratch memory
+// only: a group may be used for one file after another, by one goroutine at a
+// time.
+type Group struct {
+	runs     []run
+	slots    []slot
+	splits   []splitter
+	betweens []between
+	regexes  []regexCut
+	times    []lineTime
+
+	// The block at hand.
+	fs    *FileState
+	nowMs int64
+
+	// The line at hand.
+	stamp   uint64 // its number, never 0
+	line    []byte
+	ascii   bool
+	gb      [3]bool // by encoding: read the line as GB18030
+	scratch []byte  // values that differ from the line's bytes
+	decoded []byte  // the line as UTF-8 where a regex needs it
+	hasText bool    // decoded holds the line
+}
+
+// run is a task as the group executes it.
+type run struct {
+	task    *Task
+	version int
+	enc     encoding
+	time    int
+	filters []runFilter
+	groups  []int
+	numbers []int
+}
+
+type runFilter struct {
+	slot int
+	*filter
+}
+
+// slot is a value that some task needs of each line. It is cut at the first
+// use and shared.
+type slot struct {
+	rule cutRule
+	ref  int // of its splitter, between or regex
+
+	stamp    uint64 // line for which the rest holds
+	state    slotState
+	cut      bool  // it was longer than maxValue
+	bad      int32 // characters that could not be decoded
+	from, to int   // the value, in the line or in scratch
+	rawFrom  int   // the trimmed value before decoding; in decoded for a regex over GB18030
+	rawTo    int
+
+	numStamp uint64
+	micro    int64
+	float    float64
+	num      numberKind
+}
+
+type slotState uint8
+
+const (
+	slotMissing slotState = iota
+	slotInLine
+	slotInScratch
+)
+
+// regexCut is a pattern and what it found in a line.
+type regexCut struct {
+	matcher *matcher
+	enc     encoding
+	pattern string
+	stamp   uint64
+	found   []int
+}
+
+// lineTime is a time rule and what it found in a line.
+type lineTime struct {
+	id     uint64
+	parser *timeParser
+	slot   int // -1: the line's start
+	enc    encoding
+	last   int64 // latest time of the file by this rule
+	ms     int64 // time of the line
+	state  timeState
+	dirty  bool
+}
+
+type timeState uint8
+
+const (
+	timeOwn  timeState = iota // the line has a time
+	timeTook                  // it took that of an earlier line
+	timeNone                  // neither
+	timeLate                  // its time is too old or ahead
+)
+
+// NewGroup prepares tasks to be run over the same file.
+func NewGroup(tasks []*Task) *Group {
+	g := &Group{runs: make([]run, len(tasks))}
+	for i, t := range tasks {
+		g.runs[i].task = t
+	}
+	g.build()
+	return g
+}
+
+// build lays out what the tasks' programs need, each thing once.
+func (g *Group) build() {
+	g.slots, g.splits, g.betweens, g.regexes, g.times = nil, nil, nil, nil, nil
+	for i := range g.runs {
+		t := g.runs[i].task
+		p := t.p
+		r := run{task: t, version: t.version, enc: p.enc}
+		for f := range p.filters {
+			r.filters = append(r.filters, runFilter{g.slotFor(p.columns[p.filters[f].column]), &p.filters[f]})
+		}
+		for _, c := range p.groups {
+			r.groups = append(r.groups, g.slotFor(p.columns[c]))
+		}
+		for _, c := range p.numbers {
+			r.numbers = append(r.numbers, g.slotFor(p.columns[c]))
+		}
+		r.time = g.timeFor(t)
+		g.runs[i] = r
+	}
+}
+
+func (g *Group) timeFor(t *Task) int {
+	p := t.p
+	loc := p.location
+	if loc == nil {
+		loc = t.location
+	}
+	for i := range g.times {
+		if g.times[i].id == p.timeID && g.times[i].parser.zone.loc.String() == loc.String() {
+			return i
+		}
+	}
+	lt := lineTime{id: p.timeID, parser: newTimeParser(p.spec.Time.Format, loc), slot: -1, enc: p.enc}
+	if p.timeCol >= 0 {
+		lt.slot = g.slotFor(p.columns[p.timeCol])
+	}
+	g.times = append(g.times, lt)
+	return len(g.times) - 1
+}
+
+// slotFor returns the slot of a rule.
+func (g *Group) slotFor(r cutRule) int {
+	for i := range g.slots {
+		if g.slots[i].rule == r {
+			return i
+		}
+	}
+	s := slot{rule: r}
+	switch r.kind {
+	case cutSplit:
+		s.ref = g.splitFor(r)
+	case cutBetween:
+		s.ref = len(g.betweens)
+		g.betweens = append(g.betweens, between{left: newMarker(r.text), right: newMarker(r.right),
+			leftIndex: r.index, rightIndex: r.rightIndex})
+	case cutRegex:
+		s.ref = g.regexFor(r)
+	}
+	g.slots = append(g.slots, s)
+	return len(g.slots) - 1
+}
+
+func (g *Group) splitFor(r cutRule) int {
+	at := -1
+	for i := range g.splits {
+		if g.splits[i].delim.utf8 == r.text && g.splits[i].enc == r.enc {
+			at = i
+		}
+	}
+	if at < 0 {
+		at = len(g.splits)
+		g.splits = append(g.splits, splitter{delim: newMarker(r.text), enc: r.enc, single: len(r.text) == 1})
+	}
+	s := &g.splits[at]
+	if r.index >= 0 {
+		s.need = max(s.need, r.index+1)
+	} else {
+		s.tail = max(s.tail, -r.index)
+	}
+	s.ends, s.last = make([]int32, s.need), make([]int32, s.tail)
+	return at
+}
+
+func (g *Group) regexFor(r cutRule) int {
+	for i := range g.regexes {
+		if g.regexes[i].pattern == r.text && g.regexes[i].enc == r.enc {
+			return i
+		}
+	}
+	m, err := compileMatcher(r.text)
+	if err != nil {
+		panic(err) // Compile has compiled it already
+	}
+	g.regexes = append(g.regexes, regexCut{matcher: m, enc: r.enc, pattern: r.text})
+	return len(g.regexes) - 1
+}
+
+// Process feeds complete lines to the tasks. The last one may lack its line
+// end, which is so at the end of a rotated file. Lines longer than
+// logrule.MaxLine are cut there and counted, so a reader that cuts lines itself
+// hands over MaxLine+1 bytes of them. nowMs is the clock, in Unix milliseconds.
+// block is not kept.
+func (g *Group) Process(fs *FileState, block []byte, nowMs int64) {
+	g.begin(fs, nowMs)
+	ascii := isASCII(block)
+	for len(block) > 0 {
+		line := block
+		if i := bytes.IndexByte(block, '\n'); i >= 0 {
+			line, block = block[:i], block[i+1:]
+		} else {
+			block = nil
+		}
+		g.feed(line, ascii)
+	}
+	g.end()
+}
+
+func (g *Group) begin(fs *FileState, nowMs int64) {
+	for i := range g.runs {
+		if g.runs[i].version != g.runs[i].task.version {
+			g.build()
+			break
+		}
+	}
+	g.fs, g.nowMs, g.gb = fs, nowMs, [3]bool{}
+	for i := range g.times {
+		t := &g.times[i]
+		t.last, t.dirty = fs.lastTime(t.id), false
+	}
+}
+
+func (g *Group) end() {
+	for i := range g.times {
+		if t := &g.times[i]; t.dirty {
+			g.fs.setLastTime(t.id, t.last)
+		}
+	}
+	g.fs, g.line = nil, nil
+}
+
+// feed runs all tasks over one line. ascii says that it is known to have no
+// byte beyond ASCII.
+func (g *Group) feed(line []byte, ascii bool) {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	long := len(line) > logrule.MaxLine
+	if long {
+		line = line[:logrule.MaxLine]
+	}
+	g.stamp++
+	g.line, g.ascii = line, ascii
+	if !ascii {
+		g.begun()
+	}
+	for i := range g.times {
+		g.readTime(&g.times[i])
+	}
+	for i := range g.runs {
+		r := &g.runs[i]
+		g.run(r, &g.times[r.time])
+		if long {
+			r.task.cur.Counters.Cut++
+			r.task.samples.add(badLong, g.fs, line, g.gb[r.enc], g.nowMs)
+		}
+	}
+}
+
+// begun prepares a line of a block that is not all ASCII.
+func (g *Group) begun() {
+	g.scratch, g.hasText = g.scratch[:0], false
+	g.gb = [3]bool{}
+	if isASCII(g.line) {
+		g.ascii = true
+		return
+	}
+	g.line = bytes.TrimPrefix(g.line, byteOrderMark)
+	g.gb[encGB] = true
+	g.gb[encAuto] = g.fs.observe(g.line)
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// readTime finds the time of the line by one rule.
+func (g *Group) readTime(t *lineTime) {
+	text := g.line
+	if t.slot >= 0 {
+		text = g.value(t.slot)
+		if g.slots[t.slot].state == slotMissing {
+			text = nil
+		}
+	}
+	if len(text) > 0 && text[0] == '[' {
+		text = text[1:]
+	}
+	ms, ok := t.parser.sec(text, g.nowMs)
+	if ok {
+		t.last, t.dirty, t.state = ms, true, timeOwn
+	} else if t.last != 0 {
+		ms, t.state = t.last, timeTook
+	} else {
+		ms, t.state = g.nowMs, timeNone
+	}
+	if ms < g.nowMs-logrule.LateAccept.Milliseconds() || ms > g.nowMs+logrule.FutureAccept.Milliseconds() {
+		ms, t.state = g.nowMs, timeLate
+	}
+	t.ms = ms
+}
+
+// run feeds the line to one task.
+func (g *Group) run(r *run, lt *lineTime) {
+	t := r.task
+	w := t.cur
+	if w == nil || uint64(lt.ms-w.StartMs) >= uint64(t.p.windowMs) {
+		w = t.At(lt.ms)
+	}
+	w.Touched = true
+	w.Counters.Read++
+	if lt.state >= timeNone {
+		if lt.state == timeLate {
+			w.Counters.Late++
+			t.samples.add(badLate, g.fs, g.line, g.gb[r.enc], g.nowMs)
+		} else {
+			w.Counters.Bad++
+			t.samples.add(badTime, g.fs, g.line, g.gb[r.enc], g.nowMs)
+		}
+		return
+	}
+	for i := range r.filters {
+		f := &r.filters[i]
+		v := g.value(f.slot)
+		if g.slots[f.slot].state == slotMissing {
+			if f.white {
+				g.unmatched(r, w)
+				return
+			}
+			continue
+		}
+		if f.has(v) != f.white {
+			w.Counters.Filtered++
+			g.noteText(r, w, f.slot)
+			return
+		}
+	}
+	var accs []acc
+	wide := -1
+	if len(r.groups) == 0 {
+		w.other++
+		accs = w.otherAccs
+	} else {
+		row := g.row(r, w)
+		switch {
+		case row >= 0:
+			w.rows[row].lines++
+			wide = row * len(r.numbers)
+			accs = w.accs[wide : wide+len(r.numbers)]
+		case row == rowUnmatched:
+			g.unmatched(r, w)
+			return
+		default:
+			w.Counters.KeysDropped++
+			w.other++
+			accs = w.otherAccs
+		}
+	}
+	w.Counters.Matched++
+	for i, s := range r.numbers {
+		micro, kind := g.number(s)
+		switch kind {
+		case microNumber:
+			accs[i].add(micro)
+		case floatNumber:
+			if wide >= 0 {
+				w.addFloat(wide+i, g.slots[s].float)
+			} else {
+				w.addFloat(-1-i, g.slots[s].float)
+			}
+		default:
+			w.Counters.BadNumbers++
+			why := badNumber
+			if g.slots[s].state == slotMissing {
+				why = badColumn
+			}
+			t.samples.add(why, g.fs, g.line, g.gb[r.enc], g.nowMs)
+		}
+	}
+}
+
+func (g *Group) unmatched(r *run, w *Window) {
+	w.Counters.Unmatched++
+	r.task.samples.add(badColumn, g.fs, g.line, g.gb[r.enc], g.nowMs)
+}
+
+// noteText counts what decoding and cutting did to a value that was used.
+func (g *Group) noteText(r *run, w *Window, slot int) {
+	s := &g.slots[slot]
+	if s.bad == 0 && !s.cut {
+		return
+	}
+	if s.cut {
+		w.Counters.ValuesCut++
+	}
+	if s.bad > 0 {
+		w.Counters.Undecodable += uint64(s.bad)
+		r.task.samples.add(badEncoding, g.fs, g.line, g.gb[r.enc], g.nowMs)
+	}
+}
+
+const (
+	rowUnmatched = -1
+	rowDropped   = -2
+)
+
+// row finds the row of the line's key, making it if need be.
+func (g *Group) row(r *run, w *Window) int {
+	h := r.task.seed
+	for _, s := range r.groups {
+		v := g.value(s)
+		if sl := &g.slots[s]; sl.state == slotMissing {
+			return rowUnmatched
+		}
+		if len(v) == 0 {
+			v = emptyValue
+		}
+		h = hashBytes(h, v)
+	}
+	if len(w.slots) > 0 {
+		mask := uint32(len(w.slots) - 1)
+		tag := uint32(h >> 32)
+		for at := uint32(h) & mask; ; at = (at + 1) & mask {
+			e := w.slots[at]
+			if e.row == 0 {
+				break
+			}
+			if e.tag == tag && g.sameKey(r, w, int(e.row-1)) {
+				g.noteKey(r, w)
+				return int(e.row - 1)
+			}
+		}
+	}
+	g.noteKey(r, w)
+	if len(w.rows) >= r.task.keyCap {
+		return rowDropped
+	}
+	start := len(w.arena)
+	for _, s := range r.groups {
+		v := g.value(s)
+		if len(v) == 0 {
+			v = emptyValue
+		}
+		w.arena = append(w.arena, v...)
+		w.ends = append(w.ends, uint32(len(w.arena)-start))
+	}
+	return w.newRow(h, start)
+}
+
+func (g *Group) noteKey(r *run, w *Window) {
+	for _, s := range r.groups {
+		g.noteText(r, w, s)
+	}
+}
+
+var emptyValue = []byte(emptyKey)
+
+func (g *Group) sameKey(r *run, w *Window, row int) bool {
+	key := w.arena[w.rows[row].key:]
+	ends := w.ends[row*len(r.groups):][:len(r.groups)]
+	from := uint32(0)
+	for i, s := range r.groups {
+		v := g.value(s)
+		if len(v) == 0 {
+			v = emptyValue
+		}
+		if string(key[from:ends[i]]) != string(v) {
+			return false
+		}
+		from = ends[i]
+	}
+	return true
+}
+
+// number returns the slot's value as a number.
+func (g *Group) number(i int) (micro int64, kind numberKind) {
+	s := &g.slots[i]
+	if s.numStamp != g.stamp {
+		v := g.value(i)
+		s.numStamp = g.stamp
+		s.num = noNumber
+		if s.state != slotMissing {
+			s.micro, s.float, s.num = parseNumber(v)
+		}
+	}
+	return s.micro, s.num
+}
+
+// value returns the slot's value of the line, trimmed, decoded and cut; its
+// state says whether it is missing.
+func (g *Group) value(i int) []byte {
+	s := &g.slots[i]
+	if s.stamp != g.stamp {
+		g.cut(s)
+	}
+	if s.state == slotInLine {
+		return g.line[s.from:s.to]
+	}
+	return g.inScratch(s)
+}
+
+func (g *Group) inScratch(s *slot) []byte {
+	if s.state == slotMissing {
+		return nil
+	}
+	return g.scratch[s.from:s.to]
+}
+
+// cut finds the slot's value.
+func (g *Group) cut(s *slot) {
+	s.stamp, s.state, s.cut, s.bad = g.stamp, slotMissing, false, 0
+	src := g.line
+	var from, to int
+	ok := true
+	switch s.rule.kind {
+	case cutSplit:
+		sp := &g.splits[s.ref]
+		if sp.stamp != g.stamp {
+			sp.stamp = g.stamp
+			sp.run(src, g.gb[sp.enc] && !g.ascii)
+		}
+		from, to, ok = sp.field(s.rule.index, len(src))
+	case cutBetween:
+		from, to, ok = g.betweens[s.ref].cut(src, g.gb[s.rule.enc] && !g.ascii)
+	case cutRegex:
+		src, from, to, ok = g.regex(s)
+	default:
+		to = len(src)
+	}
+	if !ok {
+		return
+	}
+	from, to = trim(src, from, to)
+	s.state, s.from, s.to, s.rawFrom, s.rawTo = slotInLine, from, to, from, to
+	if to-from > maxValue || !g.ascii {
+		g.decode(s, src)
+	}
+}
+
+// regex runs the slot's pattern over the line, as UTF-8.
+func (g *Group) regex(s *slot) (src []byte, from, to int, ok bool) {
+	src = g.line
+	if !g.ascii && g.gb[s.rule.enc] {
+		if !g.hasText {
+			g.decoded, _ = appendGB(g.decoded[:0], g.line)
+			g.hasText = true
+		}
+		src = g.decoded
+	}
+	re := &g.regexes[s.ref]
+	if re.stamp != g.stamp {
+		re.stamp = g.stamp
+		re.found = re.matcher.match(src)
+	}
+	if re.found == nil || re.found[2*s.rule.index] < 0 {
+		return src, 0, 0, false
+	}
+	return src, re.found[2*s.rule.index], re.found[2*s.rule.index+1], true
+}
+
+// decode brings a value that is long or may not be ASCII to its final form.
+func (g *Group) decode(s *slot, src []byte) {
+	raw := src[s.from:s.to]
+	inLine := len(src) == 0 || len(g.line) > 0 && &src[0] == &g.line[0]
+	if isASCII(raw) && inLine {
+		if len(raw) > maxValue {
+			s.cut = true
+			_, s.to = trim(src, s.from, s.from+maxValue)
+		}
+		return
+	}
+	start := len(g.scratch)
+	var bad int
+	if inLine && g.gb[s.rule.enc] {
+		g.scratch, bad = appendGB(g.scratch, raw)
+	} else {
+		g.scratch, bad = appendUTF8(g.scratch, raw)
+	}
+	text, cut := cutText(g.scratch[start:])
+	s.bad, s.cut = int32(bad), cut
+	s.state = slotInScratch
+	s.from = start
+	if len(text) > 0 {
+		s.from += cap(g.scratch[start:]) - cap(text) // what was trimmed on the left
+	}
+	s.to = s.from + len(text)
+}

@@ -1,0 +1,194 @@
+package logpipe
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/partial"
+)
+
+// Program is a compiled rule. It is immutable and may be shared by goroutines.
+type Program struct {
+	spec     logrule.Spec
+	layout   partial.Layout
+	windowMs int64
+	enc      encoding
+	columns  []cutRule // all columns of the spec, in its order
+	timeCol  int       // column that holds the time, -1: line start
+	location *time.Location
+	timeID   uint64
+	filters  []filter
+	groups   []int // columns of the key
+	numbers  []int // number columns
+	figures  []figure
+}
+
+type figure struct {
+	kind   logrule.StatKind
+	number int
+}
+
+// Compile prepares spec, which has passed WithDefaults and Validate.
+func Compile(spec logrule.Spec) (*Program, error) {
+	p := &Program{spec: spec, windowMs: spec.Window.D().Milliseconds(), timeCol: -1, enc: encodingOf(spec.Encoding)}
+	if p.windowMs <= 0 {
+		return nil, fmt.Errorf("cannot compile monitor %q: window %s is not positive", spec.Title, spec.Window)
+	}
+	index := map[string]int{}
+	for i, c := range spec.Columns {
+		r, err := compileCut(c, p.enc)
+		if err != nil {
+			return nil, fmt.Errorf("cannot compile column %q: %w", c.Name, err)
+		}
+		p.columns = append(p.columns, r)
+		index[c.Name] = i
+	}
+	find := func(use, name string) (int, error) {
+		i, ok := index[name]
+		if !ok {
+			return 0, fmt.Errorf("cannot compile %s: %q is not one of the columns", use, name)
+		}
+		return i, nil
+	}
+	var err error
+	if spec.Time.Column != "" {
+		if p.timeCol, err = find("time", spec.Time.Column); err != nil {
+			return nil, err
+		}
+	}
+	if spec.Time.Timezone != "" {
+		if p.location, err = time.LoadLocation(spec.Time.Timezone); err != nil {
+			return nil, fmt.Errorf("cannot compile time zone %q: %w", spec.Time.Timezone, err)
+		}
+	}
+	if !slices.Contains(timeFormats, spec.Time.Format) {
+		return nil, fmt.Errorf("cannot compile time format %q: it is not known", spec.Time.Format)
+	}
+	for _, row := range spec.Filters.White {
+		i, err := find("filter", row.Column)
+		if err != nil {
+			return nil, err
+		}
+		p.filters = append(p.filters, newFilter(i, row, true))
+	}
+	for _, row := range spec.Filters.Black {
+		i, err := find("filter", row.Column)
+		if err != nil {
+			return nil, err
+		}
+		p.filters = append(p.filters, newFilter(i, row, false))
+	}
+	for _, name := range spec.GroupBy {
+		if slices.Contains(logrule.GroupLabels, name) {
+			continue // compute adds labels of the agent
+		}
+		i, err := find("group_by", name)
+		if err != nil {
+			return nil, err
+		}
+		p.groups = append(p.groups, i)
+	}
+	for _, st := range spec.Statistics {
+		f := figure{kind: st.Kind}
+		if st.Kind != logrule.Count {
+			i, err := find("statistic", st.Column)
+			if err != nil {
+				return nil, err
+			}
+			if f.number = slices.Index(p.numbers, i); f.number < 0 {
+				f.number = len(p.numbers)
+				p.numbers = append(p.numbers, i)
+			}
+		}
+		p.figures = append(p.figures, f)
+	}
+	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.numbers)}
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s\x00%s\x00", spec.Time.Format, spec.Time.Timezone)
+	if p.timeCol >= 0 {
+		fmt.Fprintf(h, "%+v", p.columns[p.timeCol])
+	}
+	p.timeID = h.Sum64()
+	return p, nil
+}
+
+// Layout of the tables of windows: Groups counts the group_by entries that are
+// columns, Columns the distinct number columns in order of first use.
+func (p *Program) Layout() partial.Layout { return p.layout }
+
+// WindowMs is the length of a window in milliseconds.
+func (p *Program) WindowMs() int64 { return p.windowMs }
+
+// Figures returns the values of the rule's statistics, in their order, of an
+// aggregate with the program's layout. Figures without input are NaN; counts
+// and sums without input are 0.
+func (p *Program) Figures(row *partial.Row) []float64 {
+	out := make([]float64, len(p.figures))
+	for i, f := range p.figures {
+		if f.kind == logrule.Count {
+			out[i] = float64(row.Lines)
+			continue
+		}
+		c := &row.Cells[f.number]
+		switch {
+		case f.kind == logrule.Sum:
+			out[i] = c.Sum()
+		case c.N == 0:
+			out[i] = math.NaN()
+		case f.kind == logrule.Avg:
+			out[i] = c.Sum() / float64(c.N)
+		case f.kind == logrule.Min:
+			out[i] = c.Min
+		default:
+			out[i] = c.Max
+		}
+	}
+	return out
+}
+
+// filter is one row of a white or black list.
+type filter struct {
+	column int
+	row    logrule.FilterRow
+	white  bool
+	few    []string            // the values when they are few
+	many   map[string]struct{} // otherwise
+}
+
+func newFilter(column int, row logrule.FilterRow, white bool) filter {
+	f := filter{column: column, row: row, white: white}
+	values := slices.Clone(row.Values)
+	// An empty value is shown as "-", so either text finds it.
+	if slices.Contains(values, emptyKey) {
+		values = append(values, "")
+	} else if slices.Contains(values, "") {
+		values = append(values, emptyKey)
+	}
+	if len(values) <= 4 {
+		f.few = values
+		return f
+	}
+	f.many = make(map[string]struct{}, len(values))
+	for _, v := range values {
+		f.many[v] = struct{}{}
+	}
+	return f
+}
+
+// has reports whether the value is one of the row's.
+func (f *filter) has(v []byte) bool {
+	if f.many != nil {
+		_, ok := f.many[string(v)]
+		return ok
+	}
+	for _, want := range f.few {
+		if string(v) == want {
+			return true
+		}
+	}
+	return false
+}

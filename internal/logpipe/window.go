@@ -1,0 +1,277 @@
+package logpipe
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+	"slices"
+	"unsafe"
+
+	"github.com/pharos-stack/pharos/internal/partial"
+)
+
+// Window is the aggregate of one window of a task.
+type Window struct {
+	// StartMs is the beginning in Unix milliseconds.
+	StartMs int64
+	// Touched is set when a line changes the window; the caller clears it.
+	Touched bool
+	// Counters of the lines that belong to this window: those with its time,
+	// and bad and late ones that were read during it.
+	Counters Counters
+
+	restored Counters // what of Counters came from Restore
+	task     *Task
+	layout   partial.Layout
+
+	slots []slotEntry // open addressing, a power of two
+	rows  []row
+	ends  []uint32 // Groups end offsets into a row's key, for each row
+	arena []byte   // keys, values one after another
+	accs  []acc    // Columns for each row
+	wide  map[int]*partial.Cell
+
+	other     uint64 // lines outside of rows: of dropped keys, or all without keys
+	otherAccs []acc
+}
+
+// slotEntry finds a row by hash; row is 1-based, 0 means free.
+type slotEntry struct{ tag, row uint32 }
+
+type row struct {
+	key   uint32 // offset into arena
+	tag   uint32
+	hash  uint32
+	lines uint64
+}
+
+// acc aggregates one number column of a row in integers. Numbers that
+// millionths can't hold go to Window.wide.
+type acc struct {
+	n        uint64
+	lo       uint64
+	hi       int64
+	min, max int64
+}
+
+func newWindow(t *Task, startMs int64) *Window {
+	l := t.p.layout
+	return &Window{StartMs: startMs, task: t, layout: l, otherAccs: make([]acc, l.Columns)}
+}
+
+// add adds a number in millionths.
+func (a *acc) add(micro int64) {
+	var carry uint64
+	a.lo, carry = bits.Add64(a.lo, uint64(micro), 0)
+	a.hi += micro>>63 + int64(carry)
+	if a.n == 0 {
+		a.min, a.max = micro, micro
+	} else {
+		a.min, a.max = min(a.min, micro), max(a.max, micro)
+	}
+	a.n++
+}
+
+// cell returns the aggregate in its wire form, with the floats, if any.
+func (a *acc) cell(wide *partial.Cell) partial.Cell {
+	c := partial.Cell{N: a.n, SumHi: a.hi, SumLo: a.lo,
+		Min: float64(a.min) / partial.Micro, Max: float64(a.max) / partial.Micro}
+	if wide != nil {
+		c.Merge(wide)
+	}
+	return c
+}
+
+// addFloat adds a number that millionths can't hold. Accumulators of the
+// lines outside of rows have negative numbers.
+func (w *Window) addFloat(acc int, v float64) {
+	c := w.wide[acc]
+	if c == nil {
+		if w.wide == nil {
+			w.wide = map[int]*partial.Cell{}
+		}
+		c = &partial.Cell{}
+		w.wide[acc] = c
+	}
+	c.AddFloat(v)
+}
+
+// grow makes room for more rows.
+func (w *Window) grow() {
+	n := max(16, 2*len(w.slots))
+	w.slots = make([]slotEntry, n)
+	mask := uint32(n - 1)
+	for i := range w.rows {
+		at := w.rows[i].hash & mask
+		for w.slots[at].row != 0 {
+			at = (at + 1) & mask
+		}
+		w.slots[at] = slotEntry{tag: w.rows[i].tag, row: uint32(i + 1)}
+	}
+}
+
+// newRow adds a row whose key's values stand at the end of the arena since
+// keyStart and whose ends were appended to w.ends.
+func (w *Window) newRow(hash uint64, keyStart int) int {
+	if 4*(len(w.rows)+1) > 3*len(w.slots) {
+		w.grow()
+	}
+	n := len(w.rows)
+	r := row{key: uint32(keyStart), tag: uint32(hash >> 32), hash: uint32(hash)}
+	w.rows = append(w.rows, r)
+	for range w.layout.Columns {
+		w.accs = append(w.accs, acc{})
+	}
+	mask := uint32(len(w.slots) - 1)
+	at := r.hash & mask
+	for w.slots[at].row != 0 {
+		at = (at + 1) & mask
+	}
+	w.slots[at] = slotEntry{tag: r.tag, row: uint32(n + 1)}
+	return n
+}
+
+// load fills an empty window from a table.
+func (w *Window) load(t *partial.Table) {
+	joined := make([]string, 0, len(t.Rows))
+	for k := range t.Rows {
+		joined = append(joined, k)
+	}
+	slices.Sort(joined) // so that the same checkpoint gives the same table again
+	rest := partial.Row{Lines: t.Total.Lines, Cells: slices.Clone(t.Total.Cells)}
+	for _, k := range joined {
+		r := t.Rows[k]
+		hash := w.task.seed
+		start := len(w.arena)
+		for _, v := range r.Key {
+			hash = hashBytes(hash, []byte(v))
+			w.arena = append(w.arena, v...)
+			w.ends = append(w.ends, uint32(len(w.arena)-start))
+		}
+		n := w.newRow(hash, start)
+		w.rows[n].lines = r.Lines
+		for i := range r.Cells {
+			at := n*w.layout.Columns + i
+			w.loadCell(&w.accs[at], at, &r.Cells[i])
+			subtract(&rest.Cells[i], &r.Cells[i])
+		}
+		rest.Lines -= r.Lines
+	}
+	w.other = rest.Lines
+	for i := range rest.Cells {
+		w.loadCell(&w.otherAccs[i], -1-i, &rest.Cells[i])
+	}
+}
+
+// subtract takes a row's share out of the total; what stays are the lines
+// outside of rows. The smallest and largest number stay, which is right for
+// the total and never looked at otherwise.
+func subtract(c, o *partial.Cell) {
+	c.N -= o.N
+	var borrow uint64
+	c.SumLo, borrow = bits.Sub64(c.SumLo, o.SumLo, 0)
+	c.SumHi -= o.SumHi + int64(borrow)
+	c.Rest -= o.Rest
+	if c.N == 0 {
+		*c = partial.Cell{}
+	}
+}
+
+func (w *Window) loadCell(a *acc, at int, c *partial.Cell) {
+	if c.N == 0 {
+		return
+	}
+	lo, okLo := toMicro(c.Min)
+	hi, okHi := toMicro(c.Max)
+	if okLo && okHi && c.Rest == 0 {
+		*a = acc{n: c.N, lo: c.SumLo, hi: c.SumHi, min: lo, max: hi}
+		return
+	}
+	if w.wide == nil {
+		w.wide = map[int]*partial.Cell{}
+	}
+	own := *c
+	w.wide[at] = &own
+}
+
+// toMicro returns v in millionths if that loses nothing.
+func toMicro(v float64) (int64, bool) {
+	if math.Abs(v) > 1<<53/partial.Micro {
+		return 0, false
+	}
+	m := int64(math.Round(v * partial.Micro))
+	return m, float64(m)/partial.Micro == v
+}
+
+// AppendTable appends the window in the wire form of internal/partial.
+func (w *Window) AppendTable(dst []byte) []byte {
+	cols := w.layout.Columns
+	total := make([]partial.Cell, cols, 2*cols)
+	lines := w.other
+	for i := range total {
+		total[i] = w.otherAccs[i].cell(w.wide[-1-i])
+	}
+	for r := range w.rows {
+		lines += w.rows[r].lines
+		for i := range cols {
+			at := r*cols + i
+			c := w.accs[at].cell(w.wide[at])
+			total[i].Merge(&c)
+		}
+	}
+	out := partial.NewWriter(dst, w.layout, w.Counters.KeysDropped, len(w.rows), lines, total)
+	cells := total[cols : 2*cols]
+	ends := make([]int, w.layout.Groups)
+	for r := range w.rows {
+		for i := range ends {
+			ends[i] = int(w.ends[r*len(ends)+i])
+		}
+		for i := range cells {
+			at := r*cols + i
+			cells[i] = w.accs[at].cell(w.wide[at])
+		}
+		start := int(w.rows[r].key)
+		out.Row(w.arena[start:start+ends[len(ends)-1]], ends, w.rows[r].lines, cells)
+	}
+	return out.Bytes()
+}
+
+// Keys is the number of keys held.
+func (w *Window) Keys() int { return len(w.rows) }
+
+// MemoryBytes is about what the window holds in memory.
+func (w *Window) MemoryBytes() int {
+	const perWide = 128
+	return int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.arena) +
+		(cap(w.accs)+len(w.otherAccs))*40 + len(w.wide)*perWide
+}
+
+// hashBytes mixes a value into a hash. It reads eight bytes at a time and
+// folds a 128-bit product, as wyhash does; the seed is random per task, so
+// that nobody can write a log whose keys collide.
+func hashBytes(h uint64, b []byte) uint64 {
+	const k0, k1 = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
+	n := len(b)
+	var a, z uint64
+	switch {
+	case n >= 8:
+		for len(b) > 16 {
+			hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b)^k0, binary.LittleEndian.Uint64(b[8:])^h)
+			h = hi ^ lo
+			b = b[16:]
+		}
+		if len(b) >= 8 {
+			a, z = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[len(b)-8:])
+		} else {
+			var tail [8]byte
+			copy(tail[:], b)
+			a = binary.LittleEndian.Uint64(tail[:])
+		}
+	case n >= 4:
+		a, z = uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[n-4:]))
+	case n > 0:
+		a = uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16
+	}
+	hi, lo := bits.Mul64(a^k0^uint64(n), z^h^k1)
+	return hi ^ lo
+}

@@ -1,0 +1,32 @@
+package logrule
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+)
+
+// TaskID names the task of a monitor: the monitor's id, "/", and eight
+// hexadecimal digits that change when partial aggregates under the old and the
+// new spec could not be merged: another window, other group columns or labels,
+// or other number columns. Changes of filters, paths, times and extraction
+// keep it, so open windows go on under the new rule. s has passed WithDefaults.
+func TaskID(monitorID string, s Spec) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "window %d\n", s.Window.D().Milliseconds())
+	for _, g := range s.GroupBy {
+		kind := "column"
+		if slices.Contains(GroupLabels, g) {
+			kind = "label"
+		}
+		fmt.Fprintf(h, "%s %q\n", kind, g)
+	}
+	var numbers []string
+	for _, st := range s.Statistics {
+		if st.Kind != Count && !slices.Contains(numbers, st.Column) {
+			numbers = append(numbers, st.Column)
+			fmt.Fprintf(h, "number %q\n", st.Column)
+		}
+	}
+	return fmt.Sprintf("%s/%x", monitorID, h.Sum(nil)[:4])
+}

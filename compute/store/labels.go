@@ -111,10 +111,13 @@ func (ls Labels) String() string {
 	return b.String()
 }
 
+// MaxLabelsBytes is the most that the names and values of one series may take together.
+const MaxLabelsBytes = 16 << 10
+
 // Validate says why ls can't be stored: unsorted or doubled names, an empty
-// or reserved name, no metric name, invalid UTF-8.
+// or reserved name, no metric name, invalid UTF-8, more than MaxLabelsBytes.
 func (ls Labels) Validate() error {
-	named := false
+	named, size := false, 0
 	for i, l := range ls {
 		switch {
 		case l.Name == "":
@@ -129,6 +132,10 @@ func (ls Labels) Validate() error {
 			return fmt.Errorf("series %s: label %q is not UTF-8", ls, l.Name)
 		}
 		named = named || l.Name == MetricName
+		size += len(l.Name) + len(l.Value)
+	}
+	if size > MaxLabelsBytes {
+		return fmt.Errorf("series %.100s…: labels of %d bytes, %d are allowed", ls.String(), size, MaxLabelsBytes)
 	}
 	if !named {
 		return fmt.Errorf("series %s: no %s", ls, MetricName)

@@ -43,8 +43,38 @@ type WindowSample struct {
 	// the greatest common divisor of WindowMs and one minute.
 	WindowMs int64
 	Revision uint32
-	// Value may be infinite; NaN is refused. A negative zero reads as zero.
+	// Value may be infinite. NaN means that there is no value: it is left out and
+	// counted as dropped. A negative zero reads as zero.
 	Value float64
+}
+
+// Validate says why s can't be stored.
+func (s *WindowSample) Validate() error {
+	if err := s.Labels.Validate(); err != nil {
+		return err
+	}
+	return s.ValidateTime()
+}
+
+// ValidateTime is the part of Validate that differs from window to window of a series.
+func (s *WindowSample) ValidateTime() error {
+	if s.WindowMs <= 0 {
+		return fmt.Errorf("series %s: window of %d ms", s.Labels, s.WindowMs)
+	}
+	if grid := WindowGridMs(s.WindowMs); s.StartMs%grid != 0 || s.StartMs < 0 {
+		return fmt.Errorf("series %s: window of %d ms starts at %d, which is not a multiple of %d ms", s.Labels, s.WindowMs, s.StartMs, grid)
+	}
+	return nil
+}
+
+// WindowGridMs returns the greatest common divisor of a window's length and one
+// minute: every start of such a window is a multiple of it, whatever the time zone.
+func WindowGridMs(windowMs int64) int64 {
+	a, b := windowMs, int64(60_000)
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // Sample is one raw sample. Of two samples of a series at the same time, one stays.
@@ -64,6 +94,9 @@ type Series struct {
 	TimesMs  []int64
 	Values   []float64
 }
+
+// FutureLimit is how far ahead of the clock a sample's time may be.
+const FutureLimit = 48 * time.Hour
 
 // Limits bound what one call may read. Zero means the store's default.
 type Limits struct {
@@ -110,8 +143,15 @@ func TooManySamples(limit int) error {
 // Store keeps time series. All methods may be called from many goroutines.
 // Time ranges include both ends. A read sees every write that returned before it began.
 //
-// Samples older than the retention, or too far in the future (two days), are
-// left out of a write without error and counted in Stats.
+// Samples older than the retention, or too far in the future (FutureLimit), are
+// left out of a write without error and counted in Stats. A sample with wrong
+// labels (see Labels.Validate) or a wrong window fails the write as a whole.
+//
+// Values are kept exactly if they are integers below 2^53 or have at most six
+// decimals and 15 digits; others may be rounded to 12 decimals (or to about 12
+// digits when smaller than a millionth). A value many orders of magnitude
+// smaller than its neighbours in the same series may lose digits beyond the
+// 17th counted from the largest one's first.
 type Store interface {
 	// WriteWindows writes revisions of windows.
 	WriteWindows(ctx context.Context, samples []WindowSample) error

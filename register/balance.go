@@ -2,6 +2,7 @@ package register
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -11,7 +12,7 @@ import (
 // were, though their vessel has not come back yet.
 const settleDown = 5 * time.Second
 
-// restBetweenMoves keeps an agent where it was just put, so that a load that
+// restBetweenMoves keeps an agent where it was moved for balance, so that a load that
 // swings doesn't send it to and fro.
 const restBetweenMoves = 30 * time.Second
 
@@ -61,7 +62,10 @@ func (r *Register) assignOnce(ctx context.Context, rebalance bool) (time.Duratio
 	}
 	for _, s := range assign(live, seats, moves) {
 		a := r.agents[s.agent]
-		a.vessel, a.moved = s.vessel, now
+		if slices.Contains(live, a.vessel) {
+			a.moved = now
+		}
+		a.vessel = s.vessel
 		changed[s.agent] = s.vessel
 	}
 	for id, a := range r.agents {

@@ -241,7 +241,7 @@ func (r *Register) publish() {
 		next.Agents = append(next.Agents, &pharosv1.AgentInfo{AgentId: id, Host: a.stored.Host.Proto(), Labels: seriesLabels(id, a.stored.Host)})
 	}
 	slices.SortFunc(next.Agents, func(a, b *pharosv1.AgentInfo) int { return strings.Compare(a.GetAgentId(), b.GetAgentId()) })
-	if proto.Equal(next, r.state) {
+	if r.state.GetRevision() != 0 && proto.Equal(next, r.state) {
 		return
 	}
 	next.Revision = nextRevision(r.state.GetRevision(), r.opts.Now())

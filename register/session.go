@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -63,9 +64,11 @@ func (r *Register) AgentSession(stream pharosv1.RegisterService_AgentSessionServ
 		return err
 	}
 	s := &agentSession{id: hello.GetAgentId(), admitted: time.Now(), out: newOutbox(), end: cancel, revision: hello.GetPlanRevision()}
-	s.out.push(&pharosv1.AgentSessionResponse{Message: &pharosv1.AgentSessionResponse_Welcome{Welcome: &pharosv1.AgentWelcome{
-		Credential: credential, HeartbeatIntervalMs: r.opts.AgentHeartbeat.Milliseconds()}}})
-	r.attach(s, hello)
+	welcome := &pharosv1.AgentWelcome{Credential: credential, HeartbeatIntervalMs: r.opts.AgentHeartbeat.Milliseconds()}
+	if err := stream.Send(&pharosv1.AgentSessionResponse{Message: &pharosv1.AgentSessionResponse_Welcome{Welcome: welcome}}); err != nil {
+		return err
+	}
+	r.attach(s, hello, cmp.Or(credential, hello.GetCredential()))
 	defer r.detach(s)
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -150,8 +153,8 @@ func (r *Register) proven(hello *pharosv1.AgentHello) bool {
 	return a != nil && hello.GetCredential() != "" && equal(a.stored.CredentialHash, rpc.HashSecret(hello.GetCredential()))
 }
 
-// attach makes s the agent's session.
-func (r *Register) attach(s *agentSession, hello *pharosv1.AgentHello) {
+// attach makes s the session of the agent with the credential.
+func (r *Register) attach(s *agentSession, hello *pharosv1.AgentHello, credential string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := r.agents[s.id]
@@ -164,6 +167,7 @@ func (r *Register) attach(s *agentSession, hello *pharosv1.AgentHello) {
 		r.log.Info("a newer session of an agent took over", "agent", s.id)
 	}
 	a.stored.Host, a.stored.Version, a.stored.StartedMs = enroll.HostOf(hello.GetHost()), hello.GetVersion(), hello.GetStartedMs()
+	a.stored.CredentialHash = rpc.HashSecret(credential)
 	a.session, a.lastSeen = s, r.opts.Now()
 	a.claimed = hello.GetPlanRevision()
 	a.ahead = a.claimed > a.revision

@@ -60,6 +60,9 @@ type Options struct {
 	Rebalance time.Duration
 	// ClockProbe is how often a connected agent's clock is compared. Default 10 s.
 	ClockProbe time.Duration
+	// TaskGrace is what an agent has to report a task's timeout itself, which
+	// says more than register could. Default 2 s.
+	TaskGrace time.Duration
 }
 
 // Register is the server side of RegisterService.
@@ -103,6 +106,7 @@ func New(opts Options) *Register {
 	}{
 		{&opts.AgentHeartbeat, 10 * time.Second}, {&opts.HostInterval, 10 * time.Second}, {&opts.VesselToken, 24 * time.Hour},
 		{&opts.VesselLinger, 2 * time.Second}, {&opts.Rebalance, 5 * time.Second}, {&opts.ClockProbe, 10 * time.Second},
+		{&opts.TaskGrace, 2 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value

@@ -30,8 +30,6 @@ const (
 	eventBuffer = 256
 	// defaultTaskTimeout holds for tasks that end by themselves.
 	defaultTaskTimeout = 30 * time.Second
-	// timeoutGrace is what an agent has to report its own timeout, which says more than ours.
-	timeoutGrace = 2 * time.Second
 )
 
 var taskNumber atomic.Uint64
@@ -71,7 +69,7 @@ func (r *Register) RunTask(req *pharosv1.RunTaskRequest, stream pharosv1.Registe
 	}
 	var late <-chan time.Time
 	if timeout > 0 {
-		timer := time.NewTimer(timeout + timeoutGrace)
+		timer := time.NewTimer(timeout + r.opts.TaskGrace)
 		defer timer.Stop()
 		late = timer.C
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pharos-stack/pharos/internal/rpc"
@@ -30,7 +29,6 @@ var (
 	errReplaced  = status.Error(codes.Aborted, "a newer stream of the same agent took over")
 	errForgotten = status.Error(codes.Unauthenticated, "the agent was removed from this installation")
 	errTooSlow   = status.Error(codes.ResourceExhausted, "the agent does not read acknowledgements")
-	errOverdrawn = status.Error(codes.ResourceExhausted, "the agent sends more than its credit")
 )
 
 // agentStream is one agent's delivery stream.
@@ -46,8 +44,6 @@ type agentStream struct {
 
 	// batch is the amount of credit that is worth a message of its own.
 	batch int64
-	// open is what the agent may still send; negative when it sent more.
-	open atomic.Int64
 }
 
 // Deliver serves one agent.
@@ -162,7 +158,6 @@ func (v *Vessel) write(s *agentStream, stream pharosv1.VesselService_DeliverServ
 		if len(resp.GetAcks()) == 0 && resp.GetCreditBytes() == 0 {
 			continue
 		}
-		s.open.Add(resp.GetCreditBytes())
 		if err := stream.Send(resp); err != nil {
 			return err
 		}
@@ -225,13 +220,11 @@ func (v *Vessel) read(s *agentStream, stream pharosv1.VesselService_DeliverServe
 	}
 }
 
-// pass hands a revision to its compute and returns its credit to the agent.
+// pass hands a revision to its compute and returns its credit to the agent. It
+// takes as long as the compute makes it wait; meanwhile nothing else is read
+// from the stream, so that an agent that cares for no credit gains nothing by it.
 func (v *Vessel) pass(s *agentStream, r *pharosv1.Revision) error {
 	cost := rpc.RevisionCredit(r)
-	// One message beyond is forgiven: the agent may count a little differently.
-	if s.open.Add(-cost) < -(rpc.MaxMessage + rpc.HeaderCredit) {
-		return errOverdrawn
-	}
 	v.revisions.Add(1)
 	v.bytes.Add(uint64(cost - rpc.HeaderCredit))
 	l := v.owner(s.id, r)

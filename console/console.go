@@ -1,0 +1,142 @@
+// Package console serves the HTTP API and the web UI. The folders beside this
+// file hold one capability each; web holds the browser's part.
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/pharos-stack/pharos/console/access"
+	"github.com/pharos-stack/pharos/console/agents"
+	"github.com/pharos-stack/pharos/console/alarms"
+	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/console/monitors"
+	"github.com/pharos-stack/pharos/console/prom"
+	"github.com/pharos-stack/pharos/console/resources"
+	"github.com/pharos-stack/pharos/console/site"
+	"github.com/pharos-stack/pharos/internal/alarmstate"
+	"github.com/pharos-stack/pharos/internal/enroll"
+	"github.com/pharos-stack/pharos/internal/meta"
+	"github.com/pharos-stack/pharos/internal/resource"
+	"github.com/pharos-stack/pharos/internal/secret"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
+)
+
+// Options of the console.
+type Options struct {
+	// DB is the metadata database; Migrate must have been called on it.
+	DB        *bun.DB
+	Resources *resource.Store
+	// Box seals kept answers; the same key as that of Resources.
+	Box      *secret.Box
+	Register pharosv1.RegisterServiceClient
+	Query    pharosv1.QueryServiceClient
+	// Web holds the built UI with index.html; nil serves the API alone.
+	Web fs.FS
+	// CAFingerprint is put into join tokens; empty without TLS.
+	CAFingerprint string
+	// AdminPassword is the first password of the user admin; empty makes one up.
+	AdminPassword string
+	// Version of the program.
+	Version string
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+	// Clock defaults to time.Now.
+	Clock func() time.Time
+	// SessionIdle and SessionMax as in access.Options.
+	SessionIdle, SessionMax time.Duration
+}
+
+// Console serves HTTP.
+type Console struct {
+	// OneTimePassword of the user admin, if New has made it up. The program
+	// prints it once; it is stored nowhere.
+	OneTimePassword string
+
+	handler http.Handler
+	api     *api.API
+}
+
+// Migrate brings all tables the console uses up to date.
+func Migrate(ctx context.Context, db *bun.DB) error {
+	if err := resource.Migrate(ctx, db); err != nil {
+		return err
+	}
+	if err := enroll.Migrate(ctx, db); err != nil {
+		return err
+	}
+	for _, c := range []struct {
+		name  string
+		steps []meta.Migration
+	}{{"access", access.Migrations}, {"idempotency", api.Migrations}, {"alarm", alarmstate.Migrations}} {
+		if err := meta.Migrate(ctx, db, c.name, c.steps); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// New returns a console, and creates the default workspace and the user admin
+// when there is no user yet.
+func New(ctx context.Context, o Options) (*Console, error) {
+	if o.DB == nil || o.Resources == nil || o.Box == nil || o.Register == nil || o.Query == nil {
+		return nil, errors.New("cannot start console: DB, Resources, Box, Register and Query must be set")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	c := &Console{}
+	who := c.routes(o)
+	var err error
+	if c.OneTimePassword, err = who.Setup(ctx, o.AdminPassword); err != nil {
+		return nil, fmt.Errorf("cannot start console: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/api/", c.api)
+	mux.Handle("/prometheus/", prom.New(prom.Options{Query: o.Query, Log: o.Logger, Clock: o.Clock, Version: o.Version}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	if o.Web != nil {
+		ui, err := site.New(o.Web)
+		if err != nil {
+			return nil, fmt.Errorf("cannot start console: %w", err)
+		}
+		mux.Handle("/", ui)
+	}
+	repeat := &api.Idempotency{DB: o.DB, Box: o.Box, Log: o.Logger, Clock: o.Clock}
+	c.handler = api.Frame(o.Logger, site.Compress(who.Authenticate(api.Guard(repeat.Wrap(mux)))))
+	return c, nil
+}
+
+// routes registers the routes of every capability.
+func (c *Console) routes(o Options) *access.Access {
+	c.api = api.New(o.Version, o.Logger)
+	who := access.New(access.Options{DB: o.DB, Resources: o.Resources, Log: o.Logger, Clock: o.Clock, Version: o.Version,
+		SessionIdle: o.SessionIdle, SessionMax: o.SessionMax})
+	who.Routes(c.api)
+	monitors.New(monitors.Options{Resources: o.Resources, Register: o.Register, Query: o.Query, Log: o.Logger, Clock: o.Clock}).Routes(c.api)
+	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
+	resources.New(o.Resources).Routes(c.api)
+	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint, Clock: o.Clock}).Routes(c.api)
+	return who
+}
+
+// Handler answers all requests.
+func (c *Console) Handler() http.Handler { return c.handler }
+
+// OpenAPI returns the document that describes the API, as indented JSON. It
+// needs no database.
+func OpenAPI() ([]byte, error) {
+	c := &Console{}
+	c.routes(Options{Resources: resource.NewStore(nil, nil, resource.Builtin(nil)...), Version: "1", Logger: slog.New(slog.DiscardHandler)})
+	return api.Document(c.api)
+}

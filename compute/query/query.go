@@ -1,0 +1,143 @@
+// Package query answers PromQL over the store and over windows that have not
+// settled yet. It is the QueryService of compute.
+//
+// # What a query sees
+//
+// Series of the store, of this compute's unsettled windows and of its peers'
+// unsettled windows, merged; an unsettled window wins over the store's value of
+// the same window. Every selector is narrowed to the caller's workspace and to
+// series without workspace (those of hosts and of Pharos itself). The labels
+// tenant and workspace are not part of any result.
+//
+// # Windows in PromQL
+//
+// A window's value stands at the window's start and holds until its end, not
+// longer: an instant vector shows it in [start, start+window) and, if the next
+// window has no value, nothing after that. Raw samples (host metrics) hold for
+// the usual lookback of five minutes. Range selectors see each window once.
+//
+// # Errors
+//
+// They are gRPC status errors: InvalidArgument for a wrong expression or range,
+// FailedPrecondition when the expression can't be evaluated on this data (such as
+// a many-to-many match), ResourceExhausted beyond a limit, DeadlineExceeded and
+// Canceled, Unavailable when the store fails.
+package query
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/pharos-stack/pharos/compute/store"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
+)
+
+// Live is the part of compute that holds windows not yet settled.
+type Live interface {
+	// SelectLive calls fn with every live series that matches all matchers and has a value in
+	// [startMs, endMs], and stops at fn's first error. A window must stay live until the store has it.
+	SelectLive(matchers []store.Matcher, startMs, endMs int64, fn func(*store.Series) error) error
+	// MonitorWindows tells of a monitor's recent windows that this compute owns.
+	MonitorWindows(ctx context.Context, req *pharosv1.MonitorWindowsRequest) (*pharosv1.MonitorWindowsResponse, error)
+	// Status tells how this compute is doing.
+	Status() *pharosv1.StatusResponse
+	// Monitors lists the monitors this compute knows.
+	Monitors() []*pharosv1.MonitorInfo
+}
+
+// Options of the service.
+type Options struct {
+	Store store.Store
+	Live  Live
+	// Peers returns clients of the other computes (default: none).
+	Peers func() []pharosv1.QueryServiceClient
+	// Logger for failures that a caller can't be told in full (default: none).
+	Logger *slog.Logger
+	Limits Limits
+}
+
+// Limits of one query. Zero means the default.
+type Limits struct {
+	// PointsPerSeries of a range query (default 11,000, as Prometheus).
+	PointsPerSeries int
+	// ResultSeries is the most series a result may have (default 10,000).
+	ResultSeries int
+	// ReadSeries is the most series one selector may read (default store.DefaultMaxSeries).
+	ReadSeries int
+	// Samples is the most samples in memory at a time (default store.DefaultMaxSamples).
+	Samples int
+	// Timeout of a query (default 30 s).
+	Timeout time.Duration
+	// Lookback of raw samples (default 5 min).
+	Lookback time.Duration
+	// MaxWindow is the longest window there is (default 1 h): how far before a query's start a
+	// window may have begun that still holds.
+	MaxWindow time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.PointsPerSeries <= 0 {
+		l.PointsPerSeries = 11_000
+	}
+	if l.ResultSeries <= 0 {
+		l.ResultSeries = 10_000
+	}
+	if l.ReadSeries <= 0 {
+		l.ReadSeries = store.DefaultMaxSeries
+	}
+	if l.Samples <= 0 {
+		l.Samples = store.DefaultMaxSamples
+	}
+	if l.Timeout <= 0 {
+		l.Timeout = 30 * time.Second
+	}
+	if l.Lookback <= 0 {
+		l.Lookback = 5 * time.Minute
+	}
+	if l.MaxWindow <= 0 {
+		l.MaxWindow = time.Hour
+	}
+	return l
+}
+
+// Service is the QueryService.
+type Service struct {
+	pharosv1.UnimplementedQueryServiceServer
+
+	store  store.Store
+	live   Live
+	peers  func() []pharosv1.QueryServiceClient
+	log    *slog.Logger
+	limits Limits
+	engine *promql.Engine
+	parser parser.Parser
+}
+
+var _ pharosv1.QueryServiceServer = (*Service)(nil)
+
+// New returns a service. Options.Store and Options.Live are required.
+func New(o Options) *Service {
+	s := &Service{store: o.Store, live: o.Live, peers: o.Peers, log: o.Logger, limits: o.Limits.withDefaults()}
+	if s.peers == nil {
+		s.peers = func() []pharosv1.QueryServiceClient { return nil }
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.parser = parser.NewParser(parser.Options{})
+	s.engine = promql.NewEngine(promql.EngineOpts{
+		Logger:                   s.log,
+		MaxSamples:               s.limits.Samples,
+		Timeout:                  s.limits.Timeout,
+		LookbackDelta:            s.limits.Lookback,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		EnableAtModifier:         true,
+		EnableNegativeOffset:     true,
+		Parser:                   s.parser,
+	})
+	return s
+}

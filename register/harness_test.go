@@ -92,7 +92,7 @@ func (w *world) start() {
 func (w *world) List(_ context.Context, kind, workspace string) ([]resource.Object, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if kind != KindLogMonitor || workspace != "" {
+	if kind != resource.KindLogMonitor || workspace != "" {
 		return nil, errors.New("asked for something else")
 	}
 	return w.monitors, w.listErr
@@ -112,7 +112,7 @@ func (w *world) define(specs map[string]logrule.Spec) {
 	w.mu.Lock()
 	w.monitors = objects
 	w.mu.Unlock()
-	if err := meta.Changed(w.t.Context(), w.db, topicResources); err != nil {
+	if err := meta.Changed(w.t.Context(), w.db, resource.Topic); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -20,9 +20,6 @@ const defaultApp = "default"
 // HostID is task and monitor id of the host metrics that every agent samples.
 const HostID = "host"
 
-// KindLogMonitor is the resource kind that plans are compiled from.
-const KindLogMonitor = "LogMonitor"
-
 // Monitor is a log monitor with its defaults filled in.
 type Monitor struct {
 	ID, Key, Workspace string

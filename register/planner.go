@@ -10,6 +10,7 @@ import (
 
 	"github.com/pharos-stack/pharos/internal/enroll"
 	"github.com/pharos-stack/pharos/internal/meta"
+	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 	"github.com/uptrace/bun"
 	"google.golang.org/protobuf/proto"
@@ -101,7 +102,7 @@ func (r *Register) reload(ctx context.Context) error {
 
 // monitors reads the log monitors that can be used; what is wrong with others is logged once.
 func (r *Register) monitors(ctx context.Context) ([]Monitor, error) {
-	objects, err := r.opts.Resources.List(ctx, KindLogMonitor, "")
+	objects, err := r.opts.Resources.List(ctx, resource.KindLogMonitor, "")
 	if err != nil {
 		return nil, fmt.Errorf("cannot list log monitors: %w", err)
 	}

@@ -30,13 +30,10 @@ import (
 )
 
 // Resources lists what people defined; *resource.Store is one. Its changes are
-// announced under the meta topic "resources".
+// announced under resource.Topic.
 type Resources interface {
 	List(ctx context.Context, kind, workspace string) ([]resource.Object, error)
 }
-
-// topicResources is announced when a resource changes.
-const topicResources = "resources"
 
 // Options of a Register. DB, Resources and ClusterKey are required.
 type Options struct {
@@ -155,7 +152,7 @@ func (r *Register) Run(ctx context.Context) error {
 }
 
 func (r *Register) watchChanges(ctx context.Context) {
-	meta.Watch(ctx, r.opts.DB, r.log, []string{topicResources, enroll.TopicAgents, enroll.TopicServers}, r.reload)
+	meta.Watch(ctx, r.opts.DB, r.log, []string{resource.Topic, enroll.TopicAgents, enroll.TopicServers}, r.reload)
 }
 
 // planOnDemand compiles soon after somebody asked for it, and each minute,

@@ -1,0 +1,23 @@
+import { theme, type ThemeConfig } from 'antd'
+import { stateColors } from '../charts/palette'
+
+/** themeFor is the look of Ant Design's parts: dense, one accent, colours for states only. */
+export function themeFor(dark: boolean): ThemeConfig {
+  const c = stateColors[dark ? 'dark' : 'light']
+  return {
+    algorithm: dark ? [theme.darkAlgorithm, theme.compactAlgorithm] : [theme.defaultAlgorithm, theme.compactAlgorithm],
+    token: {
+      colorPrimary: dark ? '#3b82f6' : c.accent, colorSuccess: c.ok, colorWarning: c.warn, colorError: c.error, colorInfo: dark ? '#3b82f6' : c.accent, colorLink: c.accent,
+      fontSize: 14, borderRadius: 6, wireframe: false, motion: false,
+      fontFamily: "Inter, -apple-system, 'Segoe UI', Roboto, 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Noto Sans', sans-serif",
+      ...(dark
+        ? { colorBgBase: '#0f141b', colorBgLayout: '#0b0f15', colorBgContainer: '#141b24', colorBgElevated: '#1a222d', colorTextSecondary: '#a3afbd', colorTextDescription: '#a3afbd', colorTextTertiary: '#95a1b0', colorTextPlaceholder: '#8b97a6' }
+        : { colorBgLayout: '#f4f6f8', colorTextSecondary: '#4b5563', colorTextDescription: '#4b5563', colorTextTertiary: '#5b6675', colorTextPlaceholder: '#6b7683' }),
+    },
+    components: {
+      Layout: { siderBg: dark ? '#10161e' : '#ffffff', headerBg: dark ? '#10161e' : '#ffffff', headerHeight: 48, headerPadding: '0 16px', triggerBg: dark ? '#10161e' : '#ffffff', lightTriggerBg: '#ffffff', triggerColor: dark ? '#a3afbd' : '#4b5563', lightTriggerColor: '#4b5563' },
+      Menu: { itemHeight: 32, darkItemBg: '#10161e', groupTitleFontSize: 12, darkGroupTitleColor: '#95a1b0', groupTitleColor: '#5b6675', darkItemSelectedBg: '#1f3a66', activeBarBorderWidth: 0 },
+      Table: { cellPaddingBlockSM: 6, cellPaddingBlock: 8 },
+    },
+  }
+}

@@ -1,0 +1,85 @@
+/** What the rule makes of the lines shown, and the YAML that says the same. */
+import { Alert, Spin, Tabs } from 'antd'
+import { lazy, Suspense } from 'react'
+import { ApiError } from '../api/client'
+import type { DryRun, MonitorSpec } from '../api/types'
+import { usePrefs } from '../app/prefs'
+import { ErrorNote } from '../components/feedback'
+import { Panel } from '../components/page'
+import { exact, short } from '../format/numbers'
+import { clock } from '../format/times'
+import { useT } from '../i18n'
+import { figureName } from './spec'
+
+const YamlTab = lazy(() => import('./YamlTab'))
+
+interface Props {
+  name: string
+  workspace: string
+  spec: MonitorSpec
+  dry: DryRun | undefined
+  error: unknown
+  running: boolean
+  runnable: boolean
+}
+
+export function Result({ name, workspace, spec, dry, error, running, runnable }: Props) {
+  const t = useT()
+  return (
+    <Panel label={t('result.title')}>
+      <Tabs
+        size="small" tabBarExtraContent={running && runnable ? <Spin size="small" aria-label={t('result.running')} /> : undefined}
+        items={[
+          { key: 'result', label: t('result.title'), children: <Figures spec={spec} dry={dry} error={error} runnable={runnable} /> },
+          { key: 'yaml', label: 'YAML', children: <Suspense fallback={<Spin />}><YamlTab name={name || 'name'} workspace={workspace} spec={spec} /></Suspense> },
+        ]}
+      />
+    </Panel>
+  )
+}
+
+function Figures({ spec, dry, error, runnable }: { spec: MonitorSpec; dry: DryRun | undefined; error: unknown; runnable: boolean }) {
+  const t = useT()
+  const { zone, language } = usePrefs()
+  if (!runnable) return <p className="muted">{t('result.none')}</p>
+  if (error && error instanceof ApiError && error.details.length > 0) {
+    return <Alert type="warning" showIcon title={t('result.incomplete')} description={<ul style={{ paddingInlineStart: 16, margin: 0 }}>{error.details.map((d) => <li key={d.field}>{d.message}</li>)}</ul>} />
+  }
+  if (error) return <ErrorNote error={error} />
+  if (!dry) return <Spin />
+  const counts = { matched: 0, filtered: 0, unmatched: 0, bad: 0, late: 0 }
+  for (const l of dry.lines ?? []) counts[l.outcome]++
+  const stats = spec.statistics?.length ? spec.statistics : [{ kind: 'count' as const }]
+  const keys = spec.group_by ?? []
+  const rows = (dry.totals ?? []).toSorted((a, b) => b.window_ms - a.window_ms || b.lines - a.lines)
+  const at = (ms: number) => {
+    const c = clock(ms, zone)
+    return `${c.hour}:${c.minute}${c.second === '00' ? '' : ':' + c.second}`
+  }
+  return (
+    <>
+      <p style={{ margin: '0 0 8px' }} aria-live="polite">
+        {t('result.lines', { matched: counts.matched, total: dry.lines?.length ?? 0 })}
+        {(['filtered', 'unmatched', 'bad', 'late'] as const).filter((o) => counts[o] > 0).map((o) => <span key={o} className={o === 'filtered' ? 'muted' : 'state-warn'}> · {t('result.outcome', { n: counts[o], outcome: t(`outcome.${o}`) })}</span>)}
+        {(dry.counters?.bad_numbers ?? 0) > 0 && <span className="state-warn"> · {t('result.badNumbers', { n: dry.counters!.bad_numbers })}</span>}
+      </p>
+      {rows.length === 0 ? <p className="muted">{t('result.noFigures')}</p> : (
+        <div style={{ overflowX: 'auto' }}>
+          <table className="plain-table" aria-label={t('result.figures')}>
+            <thead><tr><th>{t('result.window')}</th>{keys.map((k) => <th key={k}>{k}</th>)}{stats.map((s, i) => <th key={i} className="num">{figureName(s)}{s.unit ? ` (${s.unit})` : ''}</th>)}</tr></thead>
+            <tbody>
+              {rows.slice(0, 100).map((r, i) => (
+                <tr key={i}>
+                  <td>{at(r.window_ms)}</td>
+                  {keys.map((k, j) => <td key={k} style={{ overflowWrap: 'anywhere' }}>{r.key?.[j] ?? '–'}</td>)}
+                  {stats.map((_, j) => <td key={j} className="num" title={exact(r.figures[j], '', language)}>{short(r.figures[j])}</td>)}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      <p className="muted" style={{ fontSize: 12 }}>{t('result.note')}</p>
+    </>
+  )
+}

@@ -1,0 +1,169 @@
+/** Time, filters, keys and figures of a monitor. */
+import { DeleteOutlined, PlusOutlined } from '@ant-design/icons'
+import { Button, Input, Select } from 'antd'
+import { useMemo } from 'react'
+import type { DryRun, FilterRow, MonitorSpec, StatKind, Statistic } from '../api/types'
+import { Field } from '../components/Field'
+import type { FieldErrors } from '../components/fieldErrors'
+import { Moment } from '../components/time'
+import { useT } from '../i18n'
+import { figureName, groupLabels, timeFormats, windows } from './spec'
+
+export interface SectionProps {
+  spec: MonitorSpec
+  change: (p: Partial<MonitorSpec>) => void
+  errors: FieldErrors
+}
+
+const zones: string[] = Intl.supportedValuesOf('timeZone')
+
+export const zoneOptions = ['UTC', ...zones.filter((z) => z !== 'UTC')].map((z) => ({ value: z, label: z }))
+
+export function TimeSection({ spec, change, errors, detected, dry }: SectionProps & { detected: string; dry: DryRun | undefined }) {
+  const t = useT()
+  const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
+  const good = dry?.lines?.filter((l) => l.time_ms) ?? []
+  const last = good.at(-1)
+  return (
+    <>
+      <div className="fields">
+        <Field label={t('editor.field.timeFormat')} hint={detected ? t('editor.detected', { format: detected }) : t('editor.undetected')} bad={errors.at('spec.time.format')}>
+          {(a) => (
+            <Select {...a} style={{ width: '100%' }} value={spec.time.format} onChange={(format) => change({ time: { ...spec.time, format } })}
+              options={timeFormats.map((f) => ({ value: f, label: t(`timeFormat.${f}`) }))} />
+          )}
+        </Field>
+        {spec.time.format !== 'receive' && (
+          <>
+            <Field label={t('editor.field.timeColumn')} hint={t('editor.hint.timeColumn')} bad={errors.at('spec.time.column')}>
+              {(a) => (
+                <Select {...a} style={{ width: '100%' }} value={spec.time.column ?? ''} onChange={(c) => change({ time: { ...spec.time, column: c || undefined } })}
+                  options={[{ value: '', label: t('editor.lineStart') }, ...columns]} />
+              )}
+            </Field>
+            <Field label={t('editor.field.timezone')} hint={t('editor.hint.timezone')} bad={errors.at('spec.time.timezone')}>
+              {(a) => (
+                <Select {...a} style={{ width: '100%' }} showSearch allowClear value={spec.time.timezone ?? ''} onChange={(z?: string) => change({ time: { ...spec.time, timezone: z || undefined } })}
+                  options={[{ value: '', label: t('editor.agentZone') }, ...zoneOptions]} />
+              )}
+            </Field>
+          </>
+        )}
+      </div>
+      {dry && (
+        <p className={good.length === 0 ? 'state-error' : 'muted'} style={{ margin: '10px 0 0' }}>
+          {t('editor.timesFound', { n: good.length, total: dry.lines?.length ?? 0 })}
+          {last && <> · {t('editor.lastTime')} <Moment at={last.time_ms} /></>}
+        </p>
+      )}
+    </>
+  )
+}
+
+export function FilterSection({ spec, change, errors, dry }: SectionProps & { dry: DryRun | undefined }) {
+  const t = useT()
+  const values = useMemo(() => {
+    const out = new Map<string, Set<string>>()
+    for (const l of dry?.lines ?? []) {
+      for (const c of l.columns ?? []) {
+        if (c.missing) continue
+        const s = out.get(c.name) ?? new Set<string>()
+        if (s.size < 50) s.add(c.value)
+        out.set(c.name, s)
+      }
+    }
+    return out
+  }, [dry])
+  const set = (kind: 'white' | 'black', rows: FilterRow[]) => change({ filters: { ...spec.filters, [kind]: rows } })
+  const list = (kind: 'white' | 'black') => {
+    const rows = spec.filters?.[kind] ?? []
+    return (
+      <div style={{ marginBottom: 8 }}>
+        {rows.map((r, i) => {
+          const bad = r.column === '' || r.values.length === 0 ? undefined : errors.below(`spec.filters.${kind}[${i}]`)
+          return (
+            <div key={i} style={{ marginBottom: 8 }}>
+              <div className="row" style={{ flexWrap: 'nowrap' }}>
+                <span className="nowrap" style={{ minWidth: 72 }}>{t(`filter.${kind}`)}</span>
+                <Select aria-label={t('filter.column')} style={{ width: 170 }} value={r.column || undefined} placeholder={t('filter.column')} options={(spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))}
+                  onChange={(column) => set(kind, rows.map((x, j) => (j === i ? { ...x, column } : x)))} />
+                <span className="nowrap">{kind === 'white' ? t('filter.is') : t('filter.isNot')}</span>
+                <Select aria-label={t('filter.values')} mode="tags" style={{ flex: 1, minWidth: 160 }} value={r.values} placeholder={t('filter.values')} tokenSeparators={[',']}
+                  options={[...(values.get(r.column) ?? [])].map((v) => ({ value: v, label: v }))} onChange={(v: string[]) => set(kind, rows.map((x, j) => (j === i ? { ...x, values: v } : x)))} />
+                <Button type="text" icon={<DeleteOutlined />} aria-label={t('filter.remove')} onClick={() => set(kind, rows.filter((_, j) => j !== i))} />
+              </div>
+              {bad && <div className="field"><div className="bad" role="alert">{bad}</div></div>}
+            </div>
+          )
+        })}
+      </div>
+    )
+  }
+  const add = (kind: 'white' | 'black') => set(kind, [...(spec.filters?.[kind] ?? []), { column: '', values: [] }])
+  const none = !spec.filters?.white?.length && !spec.filters?.black?.length
+  return (
+    <>
+      {none && <p className="muted" style={{ margin: '0 0 8px' }}>{t('filter.none')}</p>}
+      {list('white')}
+      {list('black')}
+      <div className="row">
+        <Button icon={<PlusOutlined />} disabled={!spec.columns?.length} onClick={() => add('white')}>{t('filter.addWhite')}</Button>
+        <Button icon={<PlusOutlined />} disabled={!spec.columns?.length} onClick={() => add('black')}>{t('filter.addBlack')}</Button>
+      </div>
+    </>
+  )
+}
+
+const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max']
+
+export function FiguresSection({ spec, change, errors, fixedType }: SectionProps & { fixedType?: 'minute' | 'minute_multi' }) {
+  const t = useT()
+  const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
+  const stats = spec.statistics ?? []
+  const set = (i: number, s: Partial<Statistic>) => change({ statistics: stats.map((x, j) => (j === i ? { ...x, ...s } : x)) })
+  return (
+    <>
+      <div className="fields" style={{ marginBottom: 12 }}>
+        <Field label={t('editor.field.groupBy')} hint={fixedType === 'minute' ? t('editor.hint.groupFixed') : t('editor.hint.groupBy')} bad={errors.below('spec.group_by') ?? errors.at('spec.type')} wide>
+          {(a) => (
+            <Select {...a} mode="multiple" style={{ width: '100%' }} disabled={fixedType === 'minute'} value={spec.group_by ?? []} maxCount={8} placeholder={t('editor.noGroup')} onChange={(g: string[]) => change({ group_by: g })}
+              options={[
+                { label: t('editor.group.columns'), options: columns },
+                { label: t('editor.group.labels'), options: groupLabels.map((l) => ({ value: l, label: l })) },
+              ]} />
+          )}
+        </Field>
+        <Field label={t('editor.field.window')} hint={t('editor.hint.window')} bad={errors.at('spec.window')}>
+          {(a) => <Select {...a} style={{ width: '100%' }} value={spec.window ?? '1m'} onChange={(window) => change({ window })} options={windows.map((w) => ({ value: w, label: t('editor.perWindow', { window: w }) }))} />}
+        </Field>
+      </div>
+      <table className="plain-table">
+        <thead>
+          <tr><th style={{ width: 150 }}>{t('figure.kind')}</th><th>{t('figure.column')}</th><th>{t('figure.name')}</th><th style={{ width: 110 }}>{t('figure.unit')}</th><th /></tr>
+        </thead>
+        <tbody>
+          {stats.map((s, i) => {
+            const bad = errors.below(`spec.statistics[${i}]`)
+            const label = t('figure.n', { n: i + 1 })
+            return (
+              <tr key={i}>
+                <td><Select aria-label={`${label}: ${t('figure.kind')}`} style={{ width: '100%' }} value={s.kind} onChange={(kind) => set(i, { kind, name: undefined })} options={kinds.map((k) => ({ value: k, label: t(`stat.${k}`) }))} /></td>
+                <td>
+                  {s.kind === 'count' ? <span className="muted">{t('figure.lines')}</span> : (
+                    <Select aria-label={`${label}: ${t('figure.column')}`} style={{ width: '100%' }} value={s.column} placeholder={t('figure.chooseColumn')} status={bad ? 'error' : undefined} options={columns} onChange={(column) => set(i, { column, name: undefined })} />
+                  )}
+                  {bad && <div className="field"><div className="bad" role="alert">{bad}</div></div>}
+                </td>
+                <td><Input aria-label={`${label}: ${t('figure.name')}`} className="mono" value={s.name ?? ''} placeholder={figureName(s)} maxLength={63} onChange={(e) => set(i, { name: e.target.value || undefined })} /></td>
+                <td><Input aria-label={`${label}: ${t('figure.unit')}`} value={s.unit ?? ''} placeholder="ms, CNY" onChange={(e) => set(i, { unit: e.target.value || undefined })} /></td>
+                <td><Button type="text" disabled={stats.length === 1} icon={<DeleteOutlined />} aria-label={t('figure.remove', { n: i + 1 })} onClick={() => change({ statistics: stats.filter((_, j) => j !== i) })} /></td>
+              </tr>
+            )
+          })}
+        </tbody>
+      </table>
+      {errors.at('spec.statistics') && <div className="field"><div className="bad" role="alert">{errors.at('spec.statistics')}</div></div>}
+      {stats.length < 10 && <Button style={{ marginTop: 8 }} icon={<PlusOutlined />} onClick={() => change({ statistics: [...stats, { kind: columns.length > 0 ? 'sum' : 'count' }] })}>{t('figure.add')}</Button>}
+    </>
+  )
+}

@@ -1,0 +1,28 @@
+/** Conditions of alarm rules in words. */
+import type { JudgedCondition, RuleCondition } from '../api/types'
+import { exact, short } from '../format/numbers'
+import { useT, type Translate } from '../i18n'
+
+export const ops = ['gt', 'ge', 'lt', 'le', 'eq', 'ne'] as const
+
+export const signs: Record<string, string> = { gt: '>', ge: '≥', lt: '<', le: '≤', eq: '=', ne: '≠' }
+
+export function conditionWords(c: RuleCondition, t: Translate): string {
+  const what = c.expr ?? `${c.monitor}:${c.figure || t('rule.firstFigure')}${c.total ? ' (' + t('monitor.total') + ')' : ''}`
+  const keys = Object.entries(c.keys ?? {}).map(([k, v]) => `${k}=${v.join('|')}`).join(', ')
+  return `${what}${keys ? ` {${keys}}` : ''} ${signs[c.op]} ${c.threshold}`
+}
+
+export function ConditionText({ conditions }: { conditions: JudgedCondition[] }) {
+  const t = useT()
+  return (
+    <>
+      {conditions.map((c, i) => (
+        <div key={i} className={c.result === 'true' ? '' : 'muted'} title={c.source}>
+          <strong title={exact(c.value, c.unit)}>{c.value === null || c.value === undefined ? t('alert.noValue') : short(c.value, c.unit)}</strong> {signs[c.op] ?? c.op} {short(c.threshold, c.unit)}
+          {c.completeness < 1 && <span className="state-warn"> · {t('alert.incomplete')}</span>}
+        </div>
+      ))}
+    </>
+  )
+}

@@ -115,3 +115,5 @@ require (
 )
 
 replace github.com/hpcloud/tail => github.com/grafana/tail v0.0.0-20220426200921-98e8eb28ea4c
+
+ignore ./console/web/node_modules

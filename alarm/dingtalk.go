@@ -144,7 +144,7 @@ func (a *Alarm) link(e alarmstate.Event) string {
 	if a.o.ConsoleURL == "" || e.AlertID == "" {
 		return ""
 	}
-	return strings.TrimRight(a.o.ConsoleURL, "/") + "/alarms/history?workspace=" + url.QueryEscape(e.Workspace) + "&alert=" + url.QueryEscape(e.AlertID)
+	return strings.TrimRight(a.o.ConsoleURL, "/") + "/w/" + url.PathEscape(e.Workspace) + "/alerts?alert=" + url.QueryEscape(e.AlertID)
 }
 
 var markdownEscaper = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "#", `\#`, "\n", " ", "\r", " ")

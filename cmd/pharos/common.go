@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
-	"github.com/pharos-stack/pharos/internal/enroll"
+	"github.com/pharos-stack/pharos/console"
 	"github.com/pharos-stack/pharos/internal/logpipe"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/meta"
@@ -92,8 +92,15 @@ type metadata struct {
 	SecretKeyFile string `help:"File with the key that encrypts secrets at rest. Default: secret.key in the data directory, made at first start." placeholder:"FILE"`
 }
 
-// open returns the database and the resources in it.
-func (m metadata) open(ctx context.Context, data string) (*bun.DB, *resource.Store, error) {
+// opened is the metadata database and what stands on it.
+type opened struct {
+	db        *bun.DB
+	box       *secret.Box
+	resources *resource.Store
+}
+
+// open opens the database and brings its tables up to date.
+func (m metadata) open(ctx context.Context, data string) (opened, error) {
 	dsn, keyFile := m.DB, m.SecretKeyFile
 	if dsn == "" {
 		dsn = filepath.Join(data, "meta.db")
@@ -103,19 +110,17 @@ func (m metadata) open(ctx context.Context, data string) (*bun.DB, *resource.Sto
 	}
 	box, err := secret.Load(keyFile)
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
 	db, err := meta.Open(ctx, dsn)
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
-	for _, migrate := range []func(context.Context, *bun.DB) error{resource.Migrate, enroll.Migrate} {
-		if err := migrate(ctx, db); err != nil {
-			return nil, nil, errors.Join(err, db.Close())
-		}
+	if err := console.Migrate(ctx, db); err != nil {
+		return opened{}, errors.Join(err, db.Close())
 	}
 	compiles := func(spec logrule.Spec) error { _, err := logpipe.Compile(spec); return err }
-	return db, resource.NewStore(db, box, resource.Builtin(compiles)...), nil
+	return opened{db, box, resource.NewStore(db, box, resource.Builtin(compiles)...)}, nil
 }
 
 // serverID returns the id of this server, kept in the data directory.

@@ -51,7 +51,9 @@ func userOf(u *userRow, roles map[string]api.Role) User {
 type userListIn struct{ api.ListParams }
 type userListOut struct{ Body api.Page[User] }
 type userOut struct{ Body User }
-type userID struct {
+
+// UserID names a user.
+type UserID struct {
 	ID string `path:"id"`
 }
 
@@ -74,7 +76,7 @@ type userUpdate struct {
 
 type userCreateIn struct{ Body newUser }
 type userUpdateIn struct {
-	userID
+	UserID
 	Body userUpdate
 }
 
@@ -133,7 +135,7 @@ func readUser(ctx context.Context, db bun.IDB, id string) (*userRow, map[string]
 	return u, roles, nil
 }
 
-func (a *Access) getUser(ctx context.Context, in *userID) (*userOut, error) {
+func (a *Access) getUser(ctx context.Context, in *UserID) (*userOut, error) {
 	u, roles, err := readUser(ctx, a.DB, in.ID)
 	if err != nil {
 		return nil, err
@@ -280,7 +282,7 @@ func (a *Access) updateUser(ctx context.Context, in *userUpdateIn) (*userOut, er
 	return &userOut{Body: after}, nil
 }
 
-func (a *Access) deleteUser(ctx context.Context, in *userID) (*struct{}, error) {
+func (a *Access) deleteUser(ctx context.Context, in *UserID) (*struct{}, error) {
 	err := a.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		u, roles, err := readUser(ctx, tx, in.ID)
 		if err != nil {

@@ -53,7 +53,8 @@ type RuleInput struct {
 
 type ruleBody struct{ Body Rule }
 
-type one struct {
+// One names a resource of a workspace.
+type One struct {
 	api.InWorkspace
 	Name string `path:"name"`
 }
@@ -71,11 +72,11 @@ type ruleCreateIn struct {
 	Body api.Definition[RuleInput]
 }
 type ruleUpdateIn struct {
-	one
+	One
 	Body api.Definition[RuleInput]
 }
 type deleteIn struct {
-	one
+	One
 	Version int64 `query:"version" doc:"Delete only this version"`
 }
 
@@ -177,7 +178,7 @@ func (a *Alarms) answerRule(ctx context.Context, o resource.Object, err error) (
 	return &ruleBody{Body: rows[0]}, nil
 }
 
-func (a *Alarms) getRule(ctx context.Context, in *one) (*ruleBody, error) {
+func (a *Alarms) getRule(ctx context.Context, in *One) (*ruleBody, error) {
 	o, err := a.Resources.Get(ctx, resource.KindAlarmRule, in.Workspace, in.Name)
 	return a.answerRule(ctx, o, err)
 }
@@ -212,15 +213,15 @@ func (a *Alarms) deleteRule(ctx context.Context, in *deleteIn) (*struct{}, error
 	return nil, a.Resources.Delete(ctx, api.Actor(ctx), resource.KindAlarmRule, in.Workspace, in.Name, in.Version)
 }
 
-func (a *Alarms) enableRule(ctx context.Context, in *one) (*ruleBody, error) {
+func (a *Alarms) enableRule(ctx context.Context, in *One) (*ruleBody, error) {
 	return a.setDisabled(ctx, in, false)
 }
 
-func (a *Alarms) disableRule(ctx context.Context, in *one) (*ruleBody, error) {
+func (a *Alarms) disableRule(ctx context.Context, in *One) (*ruleBody, error) {
 	return a.setDisabled(ctx, in, true)
 }
 
-func (a *Alarms) setDisabled(ctx context.Context, in *one, disabled bool) (*ruleBody, error) {
+func (a *Alarms) setDisabled(ctx context.Context, in *One, disabled bool) (*ruleBody, error) {
 	o, err := a.Resources.Get(ctx, resource.KindAlarmRule, in.Workspace, in.Name)
 	if err != nil {
 		return nil, err

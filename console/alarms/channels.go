@@ -44,7 +44,7 @@ type channelCreateIn struct {
 	Body api.Definition[ChannelInput]
 }
 type channelUpdateIn struct {
-	one
+	One
 	Body api.Definition[ChannelInput]
 }
 type testOut struct{ Body alarmstate.Delivery }
@@ -108,7 +108,7 @@ func (a *Alarms) listChannels(ctx context.Context, in *channelListIn) (*channelL
 	return &channelListOut{Body: page}, err
 }
 
-func (a *Alarms) getChannel(ctx context.Context, in *one) (*channelBody, error) {
+func (a *Alarms) getChannel(ctx context.Context, in *One) (*channelBody, error) {
 	o, err := a.Resources.Get(ctx, resource.KindChannel, in.Workspace, in.Name)
 	return a.answerChannel(ctx, o, err)
 }
@@ -135,7 +135,7 @@ func (a *Alarms) deleteChannel(ctx context.Context, in *deleteIn) (*struct{}, er
 	return nil, a.Resources.Delete(ctx, api.Actor(ctx), resource.KindChannel, in.Workspace, in.Name, in.Version)
 }
 
-func (a *Alarms) testChannel(ctx context.Context, in *one) (*testOut, error) {
+func (a *Alarms) testChannel(ctx context.Context, in *One) (*testOut, error) {
 	o, err := a.Resources.Get(ctx, resource.KindChannel, in.Workspace, in.Name)
 	if err != nil {
 		return nil, err

@@ -5,13 +5,17 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
 	"runtime/debug"
 	"strings"
+
+	"github.com/pharos-stack/pharos/internal/fielderr"
 )
 
 // MaxBody is the largest request body in bytes.
@@ -58,7 +62,8 @@ func Frame(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// limitBody reads the body into memory, or answers 413.
+// limitBody reads the body into memory, or answers 413, or 400 where it must
+// be JSON and is not.
 func limitBody(w http.ResponseWriter, r *http.Request) bool {
 	if r.Body == nil || r.Body == http.NoBody {
 		return true
@@ -74,6 +79,19 @@ func limitBody(w http.ResponseWriter, r *http.Request) bool {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	r.ContentLength = int64(len(body))
+	if len(body) > 0 && strings.HasPrefix(r.URL.Path, "/api/") {
+		var any json.RawMessage
+		if err := json.Unmarshal(body, &any); err != nil {
+			e := code(http.StatusBadRequest, "bad_request")
+			at := ""
+			if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+				at = fmt.Sprintf(" at byte %d", syntax.Offset)
+			}
+			e.Details = append(e.Details, fielderr.Error{Field: "", Code: "bad_json", Message: "the body is not JSON" + at + ": " + err.Error()})
+			WriteError(w, r, e)
+			return false
+		}
+	}
 	return true
 }
 

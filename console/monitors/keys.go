@@ -45,7 +45,7 @@ type KeyRow struct {
 }
 
 type keysIn struct {
-	one
+	One
 	api.ListParams
 	TimeRange
 }
@@ -144,7 +144,14 @@ func (q *keyQuery) rows(ctx context.Context) ([]KeyRow, KeyRow, error) {
 				byKey[id].Figures[i] = number(s)
 			}
 		}
-		found, err := q.ask(ctx, q.expr(st, suffix))
+		expr := q.expr(st, suffix)
+		if st.Kind == logrule.Avg && suffix != "" {
+			// Sums and counts may have no total of their own; then the keys are added up.
+			all := *q
+			all.labels = nil
+			expr += " or " + all.expr(st, "")
+		}
+		found, err := q.ask(ctx, expr)
 		if err != nil {
 			return nil, total, err
 		}

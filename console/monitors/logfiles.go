@@ -159,9 +159,13 @@ func (m *Monitors) logFileRoutes(r *api.API) {
 func taskError(code, message string) error {
 	switch code {
 	case "agent_offline":
-		return api.Code(http.StatusConflict, code)
+		return api.Fail(http.StatusConflict, code, "%s", message)
+	case "agent_unknown":
+		return api.Fail(http.StatusNotFound, code, "%s", message)
 	case "agent_timeout", "timeout":
-		return api.Code(http.StatusGatewayTimeout, "agent_timeout")
+		return api.Fail(http.StatusGatewayTimeout, "agent_timeout", "%s", message)
+	case "too_many_tasks", "reader_too_slow":
+		return api.Fail(http.StatusTooManyRequests, code, "%s", message)
 	case "":
 		code = "task_failed"
 	}

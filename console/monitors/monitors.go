@@ -73,7 +73,8 @@ type MonitorInput struct {
 
 type body struct{ Body Monitor }
 
-type one struct {
+// One names a resource of a workspace.
+type One struct {
 	api.InWorkspace
 	Name string `path:"name"`
 }
@@ -94,17 +95,17 @@ type createIn struct {
 }
 
 type updateIn struct {
-	one
+	One
 	Body api.Definition[MonitorInput]
 }
 
 type deleteIn struct {
-	one
+	One
 	Version int64 `query:"version" doc:"Delete only this version"`
 }
 
 type copyIn struct {
-	one
+	One
 	Body struct {
 		Name  string `json:"name" doc:"Name of the copy"`
 		Title string `json:"title,omitempty" doc:"Title of the copy; absent: as before"`
@@ -178,7 +179,7 @@ func (m *Monitors) answer(ctx context.Context, o resource.Object, err error) (*b
 	return &body{Body: rows[0]}, nil
 }
 
-func (m *Monitors) get(ctx context.Context, in *one) (*body, error) {
+func (m *Monitors) get(ctx context.Context, in *One) (*body, error) {
 	o, err := m.Resources.Get(ctx, resource.KindLogMonitor, in.Workspace, in.Name)
 	return m.answer(ctx, o, err)
 }
@@ -213,15 +214,15 @@ func (m *Monitors) validate(ctx context.Context, in *createIn) (*struct{}, error
 	return nil, m.Resources.Validate(ctx, o)
 }
 
-func (m *Monitors) enable(ctx context.Context, in *one) (*body, error) {
+func (m *Monitors) enable(ctx context.Context, in *One) (*body, error) {
 	return m.setDisabled(ctx, in, false)
 }
 
-func (m *Monitors) disable(ctx context.Context, in *one) (*body, error) {
+func (m *Monitors) disable(ctx context.Context, in *One) (*body, error) {
 	return m.setDisabled(ctx, in, true)
 }
 
-func (m *Monitors) setDisabled(ctx context.Context, in *one, disabled bool) (*body, error) {
+func (m *Monitors) setDisabled(ctx context.Context, in *One, disabled bool) (*body, error) {
 	o, err := m.Resources.Get(ctx, resource.KindLogMonitor, in.Workspace, in.Name)
 	if err != nil {
 		return nil, err

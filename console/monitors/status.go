@@ -140,7 +140,7 @@ type WindowState struct {
 }
 
 type windowsIn struct {
-	one
+	One
 	TimeRange
 }
 type windowsOut struct{ Body MonitorWindows }
@@ -235,7 +235,7 @@ func countersOf(c *pharosv1.LineCounters) LineCounters {
 
 type agentsOut struct{ Body MonitorAgents }
 
-func (m *Monitors) agents(ctx context.Context, in *one) (*agentsOut, error) {
+func (m *Monitors) agents(ctx context.Context, in *One) (*agentsOut, error) {
 	o, err := m.Resources.Get(ctx, resource.KindLogMonitor, in.Workspace, in.Name)
 	if err != nil {
 		return nil, err

@@ -50,7 +50,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	text, err := fs.ReadFile(s.files, name)
 	if name == "" || err != nil {
 		// A missing file is an error; any other address is a page of the UI.
-		if name != "" && (!missing(err) || strings.HasPrefix(name, "assets/") || path.Ext(name) != "") {
+		if name != "" && (!missing(err) || strings.HasPrefix(name+"/", "assets/") || path.Ext(name) != "") {
 			http.Error(w, "not found", http.StatusNotFound)
 			return
 		}

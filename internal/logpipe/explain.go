@@ -48,7 +48,7 @@ func (p *Program) Explain(fs *FileState, line []byte, nowMs int64, loc *time.Loc
 		columns[i] = g.slotFor(c)
 	}
 	g.begin(fs, nowMs)
-	g.feed(line, isASCII(line))
+	g.feed(line, line, isASCII(line))
 	e := explainer{g: g, p: p}
 	e.text()
 	out := Explained{Text: e.utf8}

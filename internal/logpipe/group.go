@@ -16,6 +16,7 @@ type Group struct {
 	betweens []between
 	regexes  []regexCut
 	times    []lineTime
+	plain    *plain // nil if the tasks are not of its kind
 
 	// The block at hand.
 	fs    *FileState
@@ -24,6 +25,7 @@ type Group struct {
 	// The line at hand.
 	stamp   uint64 // its number, never 0
 	line    []byte
+	room    []byte // the line and what follows it in the block
 	ascii   bool
 	gb      [3]bool // by encoding: read the line as GB18030
 	scratch []byte  // values that differ from the line's bytes
@@ -134,6 +136,7 @@ func (g *Group) build() {
 		r.time = g.timeFor(t)
 		g.runs[i] = r
 	}
+	g.plain = g.planPlain()
 }
 
 func (g *Group) timeFor(t *Task) int {
@@ -194,7 +197,8 @@ func (g *Group) splitFor(r cutRule) int {
 	} else {
 		s.tail = max(s.tail, -r.index)
 	}
-	s.ends, s.last = make([]int32, s.need), make([]int32, s.tail)
+	s.byByte = s.single && s.tail == 0
+	s.ends, s.last = make([]int32, s.need+1), make([]int32, s.tail)
 	return at
 }
 
@@ -220,14 +224,18 @@ func (g *Group) regexFor(r cutRule) int {
 func (g *Group) Process(fs *FileState, block []byte, nowMs int64) {
 	g.begin(fs, nowMs)
 	ascii := isASCII(block)
+	if g.plain != nil && g.plain.takes(g, ascii) {
+		g.plain.block(g, block, ascii)
+		g.end()
+		return
+	}
 	for len(block) > 0 {
-		line := block
+		line, next := block, len(block)
 		if i := bytes.IndexByte(block, '\n'); i >= 0 {
-			line, block = block[:i], block[i+1:]
-		} else {
-			block = nil
+			line, next = block[:i], i+1
 		}
-		g.feed(line, ascii)
+		g.feed(line, block, ascii)
+		block = block[next:]
 	}
 	g.end()
 }
@@ -252,12 +260,13 @@ func (g *Group) end() {
 			g.fs.setLastTime(t.id, t.last)
 		}
 	}
-	g.fs, g.line = nil, nil
+	g.fs, g.line, g.room = nil, nil, nil
 }
 
-// feed runs all tasks over one line. ascii says that it is known to have no
-// byte beyond ASCII.
-func (g *Group) feed(line []byte, ascii bool) {
+// feed runs all tasks over one line. room is the line and the bytes after it
+// that may be read; ascii says that the line is known to have no byte beyond
+// ASCII.
+func (g *Group) feed(line, room []byte, ascii bool) {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
@@ -266,20 +275,26 @@ func (g *Group) feed(line []byte, ascii bool) {
 		line = line[:logrule.MaxLine]
 	}
 	g.stamp++
-	g.line, g.ascii = line, ascii
+	g.line, g.room, g.ascii = line, room, ascii
 	if !ascii {
 		g.begun()
 	}
 	for i := range g.times {
 		g.readTime(&g.times[i])
 	}
-	for i := range g.runs {
-		r := &g.runs[i]
-		g.run(r, &g.times[r.time])
-		if long {
+	g.runAll()
+	if long {
+		for i := range g.runs {
+			r := &g.runs[i]
 			r.task.cur.Counters.Cut++
 			r.task.samples.add(badLong, g.fs, line, g.gb[r.enc], g.nowMs)
 		}
+	}
+}
+
+func (g *Group) runAll() {
+	for i := range g.runs {
+		g.run(&g.runs[i], &g.times[g.runs[i].time])
 	}
 }
 
@@ -291,7 +306,9 @@ func (g *Group) begun() {
 		g.ascii = true
 		return
 	}
-	g.line = bytes.TrimPrefix(g.line, byteOrderMark)
+	if bytes.HasPrefix(g.line, byteOrderMark) {
+		g.line, g.room = g.line[len(byteOrderMark):], g.room[len(byteOrderMark):]
+	}
 	g.gb[encGB] = true
 	g.gb[encAuto] = g.fs.observe(g.line)
 }
@@ -430,8 +447,8 @@ const (
 
 // row finds the row of the line's key, making it if need be.
 func (g *Group) row(r *run, w *Window) int {
-	h := r.task.seed
-	for _, s := range r.groups {
+	var h uint64
+	for i, s := range r.groups {
 		v := g.value(s)
 		if sl := &g.slots[s]; sl.state == slotMissing {
 			return rowUnmatched
@@ -439,7 +456,7 @@ func (g *Group) row(r *run, w *Window) int {
 		if len(v) == 0 {
 			v = emptyValue
 		}
-		h = hashBytes(h, v)
+		h = hashKey(h, i, hashValue(hashSeed, v))
 	}
 	if len(w.slots) > 0 {
 		mask := uint32(len(w.slots) - 1)
@@ -465,8 +482,7 @@ func (g *Group) row(r *run, w *Window) int {
 		if len(v) == 0 {
 			v = emptyValue
 		}
-		w.arena = append(w.arena, v...)
-		w.ends = append(w.ends, uint32(len(w.arena)-start))
+		w.addValue(start, v)
 	}
 	return w.newRow(h, start)
 }
@@ -480,18 +496,14 @@ func (g *Group) noteKey(r *run, w *Window) {
 var emptyValue = []byte(emptyKey)
 
 func (g *Group) sameKey(r *run, w *Window, row int) bool {
-	key := w.arena[w.rows[row].key:]
-	ends := w.ends[row*len(r.groups):][:len(r.groups)]
-	from := uint32(0)
-	for i, s := range r.groups {
+	for k, s := range r.groups {
 		v := g.value(s)
 		if len(v) == 0 {
 			v = emptyValue
 		}
-		if string(key[from:ends[i]]) != string(v) {
+		if string(w.value(row, k)) != string(v) {
 			return false
 		}
-		from = ends[i]
 	}
 	return true
 }
@@ -500,8 +512,21 @@ func (g *Group) sameKey(r *run, w *Window, row int) bool {
 func (g *Group) number(i int) (micro int64, kind numberKind) {
 	s := &g.slots[i]
 	if s.numStamp != g.stamp {
-		v := g.value(i)
 		s.numStamp = g.stamp
+		if s.rule.kind == cutSplit {
+			sp := &g.splits[s.ref]
+			if sp.stamp != g.stamp {
+				sp.stamp = g.stamp
+				sp.run(g.line, g.room, g.gb[sp.enc] && !g.ascii)
+			}
+			if f := s.rule.index; f >= 0 && f <= sp.n {
+				v := g.line[int(sp.ends[f])+sp.width : sp.ends[f+1]]
+				if s.micro, s.float, s.num = parseNumber(v); s.num != noNumber {
+					return s.micro, s.num
+				}
+			}
+		}
+		v := g.value(i)
 		s.num = noNumber
 		if s.state != slotMissing {
 			s.micro, s.float, s.num = parseNumber(v)
@@ -541,7 +566,7 @@ func (g *Group) cut(s *slot) {
 		sp := &g.splits[s.ref]
 		if sp.stamp != g.stamp {
 			sp.stamp = g.stamp
-			sp.run(src, g.gb[sp.enc] && !g.ascii)
+			sp.run(src, g.room, g.gb[sp.enc] && !g.ascii)
 		}
 		from, to, ok = sp.field(s.rule.index, len(src))
 	case cutBetween:

@@ -30,32 +30,39 @@ type splitter struct {
 	enc    encoding
 	need   int  // delimiters needed from the start: the largest index + 1
 	tail   int  // fields needed from the end: the largest of the negative indexes
-	width  int  // bytes of the delimiter in the line at hand
-	single bool // the delimiter is one byte of ASCII
+	single bool // the delimiter is one byte
+	byByte bool // single, and no field is needed from the end
 
-	stamp uint64  // line for which the rest holds
-	n     int     // delimiters found; all there are if tail > 0
-	ends  []int32 // position of the first need delimiters
-	last  []int32 // ring of the last tail delimiters
+	stamp uint64 // line for which the rest holds
+	n     int    // delimiters found; all there are if tail > 0
+	width int    // bytes of the delimiter in the line
+	// ends holds where the fields end: ends[i+1] is the end of field i, for the
+	// last field of the line its length; ends[0] makes field 0 begin at 0.
+	ends []int32
+	last []int32 // ring of the last tail delimiters
 }
 
-// run finds the delimiters of a line.
-func (s *splitter) run(line []byte, gb bool) {
-	if s.single && s.tail == 0 && !(gb && s.delim.loose) {
+// run finds the delimiters of a line. room is the line and the bytes after it
+// that may be read.
+func (s *splitter) run(line, room []byte, gb bool) {
+	if s.byByte && !(gb && s.delim.loose) {
 		s.width = 1
-		s.n = splitByte(line, s.delim.utf8[0], s.ends)
+		s.n = splitByte(line, room, s.delim.utf8[0], s.ends)
 		return
 	}
-	s.n = 0
+	s.n, s.width = 0, len(s.delim.utf8)
+	if gb {
+		s.width = len(s.delim.gb)
+	}
+	s.ends[0] = int32(-s.width)
 	from := 0
 	for s.n < s.need || s.tail > 0 {
 		at, size := s.delim.find(line, from, gb)
 		if at < 0 {
 			break
 		}
-		s.width = size
 		if s.n < s.need {
-			s.ends[s.n] = int32(at)
+			s.ends[s.n+1] = int32(at)
 		}
 		if s.tail > 0 {
 			s.last[s.n%s.tail] = int32(at)
@@ -63,65 +70,80 @@ func (s *splitter) run(line []byte, gb bool) {
 		s.n++
 		from = at + size
 	}
+	if s.n < s.need {
+		s.ends[s.n+1] = int32(len(line))
+	}
 }
 
 // field returns the bounds of the index-th field in a line of size bytes.
 func (s *splitter) field(index, size int) (start, end int, ok bool) {
-	if index < 0 {
-		if -index > s.n+1 {
+	if index >= 0 {
+		if index > s.n {
 			return 0, 0, false
 		}
-		end = size
-		if index < -1 {
-			end = int(s.last[(s.n+index+1)%s.tail])
-		}
-		if k := s.n + index; k >= 0 {
-			start = int(s.last[k%s.tail]) + s.width
-		}
-		return start, end, true
+		return int(s.ends[index]) + s.width, int(s.ends[index+1]), true
 	}
-	if index > s.n {
+	if -index > s.n+1 {
 		return 0, 0, false
 	}
-	if index > 0 {
-		start = int(s.ends[index-1]) + s.width
+	end = size
+	if index < -1 {
+		end = int(s.last[(s.n+index+1)%s.tail])
 	}
-	if index < s.n {
-		return start, int(s.ends[index]), true
+	if k := s.n + index; k >= 0 {
+		start = int(s.last[k%s.tail]) + s.width
 	}
-	return start, size, true
+	return start, end, true
 }
 
-// splitByte writes the positions of the first len(ends) delimiters to ends and
-// returns how many there are. It looks at eight bytes at a time: in x, a byte
-// is zero where the word has the delimiter, and the sum sets the high bit of
-// the others (exactly: no carry leaves a byte of seven bits).
-func splitByte(line []byte, delim byte, ends []int32) int {
-	const low7, ones = 0x7f7f7f7f7f7f7f7f, 0x0101010101010101
-	pattern := uint64(delim) * ones
-	n, i := 0, 0
-	for ; i+8 <= len(line); i += 8 {
-		x := binary.LittleEndian.Uint64(line[i:]) ^ pattern
-		m := ^(((x & low7) + low7) | x | low7)
+// splitByte writes where fields end to ends, as splitter.ends has it, and
+// returns how many delimiters it has found: at most len(ends)-1. It looks at
+// 64 bytes at a time, so that the branches are the same for most lines; where
+// exactly the delimiters stand is then a matter of arithmetic.
+func splitByte(line, room []byte, delim byte, ends []int32) int {
+	ends[0] = -1
+	n, at := 0, 0
+	for ; at < len(line) && at+64 <= len(room); at += 64 {
+		m := mask64((*[64]byte)(room[at:]), delim)
+		if left := len(line) - at; left < 64 {
+			m &= 1<<left - 1
+		}
 		for m != 0 {
-			if n >= len(ends) {
+			n++
+			ends[n] = int32(at + bits.TrailingZeros64(m))
+			if n == len(ends)-1 {
 				return n
 			}
-			ends[n] = int32(i + bits.TrailingZeros64(m)>>3)
-			n++
 			m &= m - 1
 		}
-		if n == len(ends) {
-			return n
-		}
 	}
-	for ; i < len(line) && n < len(ends); i++ {
-		if line[i] == delim {
-			ends[n] = int32(i)
+	for ; at < len(line); at++ {
+		if line[at] == delim {
 			n++
+			ends[n] = int32(at)
+			if n == len(ends)-1 {
+				return n
+			}
 		}
 	}
+	ends[n+1] = int32(len(line))
 	return n
+}
+
+// mask64 has a bit for each byte that equals c, the first byte's lowest. In
+// each word x, a byte is zero where the text has c; adding 0x7f to its low
+// seven bits sets the high bit of all others (no carry leaves a byte). The
+// product gathers the high bits.
+func mask64(b *[64]byte, c byte) uint64 {
+	const low7, gather = 0x7f7f7f7f7f7f7f7f, 0x0002040810204081
+	pattern := uint64(c) * 0x0101010101010101
+	var m uint64
+	for i := 0; i < 8; i++ {
+		x := binary.LittleEndian.Uint64(b[i*8:]) ^ pattern
+		x = ^(((x & low7) + low7) | x | low7)
+		m |= x * gather >> 56 << (i * 8)
+	}
+	return m
 }
 
 // between finds the text between two markers.

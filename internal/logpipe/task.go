@@ -2,7 +2,6 @@ package logpipe
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -60,7 +59,6 @@ type Task struct {
 	version  int // grows with SetProgram, so that groups notice
 	keyCap   int
 	location *time.Location
-	seed     uint64
 	windows  []*Window // by start
 	cur      *Window   // where the last line went
 	dropped  Counters  // of windows that are forgotten
@@ -75,7 +73,7 @@ func NewTask(p *Program, o TaskOptions) *Task {
 	if o.Location == nil {
 		o.Location = time.UTC
 	}
-	return &Task{p: p, keyCap: o.KeyCap, location: o.Location, seed: rand.Uint64()}
+	return &Task{p: p, keyCap: o.KeyCap, location: o.Location}
 }
 
 // SetProgram exchanges the rule, such as for new filters. Open windows go on,

@@ -27,6 +27,7 @@ type stamp struct {
 // one, since most lines are of the same second as the line before.
 type timeParser struct {
 	format logrule.TimeFormat
+	code   timeCode
 	zone   zone
 
 	// The text of the last time: its first, middle and last eight bytes, which
@@ -39,26 +40,56 @@ type timeParser struct {
 }
 
 func newTimeParser(format logrule.TimeFormat, loc *time.Location) *timeParser {
-	return &timeParser{format: format, zone: zone{loc: loc}}
+	p := &timeParser{format: format, zone: zone{loc: loc}}
+	switch format {
+	case logrule.TimeReceive:
+		p.code = codeReceive
+	case logrule.TimeLong, logrule.TimeShortLong:
+		p.code = codeEpoch
+	case logrule.TimeApache, logrule.TimeISO8601:
+		p.code = codeOffset
+	case logrule.TimeMonthFirst:
+		p.code = codeNoYear
+	}
+	return p
+}
+
+// timeCode says what a format needs beside its digits.
+type timeCode uint8
+
+const (
+	codeText    timeCode = iota // nothing
+	codeOffset                  // an offset may follow
+	codeNoYear                  // depends on the clock
+	codeEpoch                   // is no civil time
+	codeReceive                 // is not in the line
+)
+
+// repeats reports whether b, of at least 24 bytes, begins with the same time
+// as was parsed last. Only for formats of codeText.
+func (p *timeParser) repeats(b []byte) bool {
+	n := p.size
+	return p.code == codeText && n >= 16 && n <= 24 && binary.LittleEndian.Uint64(b) == p.first &&
+		binary.LittleEndian.Uint64(b[8:]) == p.mids && binary.LittleEndian.Uint64(b[n-8:]) == p.z
 }
 
 // sec reads the time at the start of b as Unix milliseconds without the
 // fraction, which no window needs. This is what Process uses.
 func (p *timeParser) sec(b []byte, nowMs int64) (ms int64, ok bool) {
-	switch p.format {
-	case logrule.TimeReceive:
+	switch p.code {
+	case codeReceive:
 		return nowMs, true
-	case logrule.TimeLong, logrule.TimeShortLong:
+	case codeEpoch:
 		return parseEpoch(b, p.format)
 	}
 	var c civil
-	if n := p.size; n != 0 && n <= len(b) && (p.format != logrule.TimeMonthFirst || p.lastNowMs == nowMs) &&
+	if n := p.size; n != 0 && n <= len(b) && (p.code != codeNoYear || p.lastNowMs == nowMs) &&
 		binary.LittleEndian.Uint64(b) == p.first && binary.LittleEndian.Uint64(b[p.mid:]) == p.mids && binary.LittleEndian.Uint64(b[n-8:]) == p.z {
 		c = p.last
 	} else if c, ok = p.parse(b, nowMs); !ok {
 		return 0, false
 	}
-	if p.format == logrule.TimeApache || p.format == logrule.TimeISO8601 {
+	if p.code == codeOffset {
 		if off, _, ok := parseOffset(b, c.size, p.format); ok {
 			return (c.sec - off) * 1000, true
 		}
@@ -88,7 +119,7 @@ func (p *timeParser) full(b []byte, nowMs int64) (stamp, bool) {
 	}
 	frac, n := parseFraction(b[size:])
 	s := stamp{ms: ms + frac, size: size + n}
-	if p.format == logrule.TimeApache || p.format == logrule.TimeISO8601 {
+	if p.code == codeOffset {
 		if _, end, ok := parseOffset(b, size, p.format); ok {
 			s.size = end
 		}

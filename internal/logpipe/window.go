@@ -1,7 +1,6 @@
 package logpipe
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 	"slices"
@@ -21,12 +20,12 @@ type Window struct {
 	Counters Counters
 
 	restored Counters // what of Counters came from Restore
-	task     *Task
 	layout   partial.Layout
 
 	slots []slotEntry // open addressing, a power of two
 	rows  []row
 	ends  []uint32 // Groups end offsets into a row's key, for each row
+	quick []words  // Groups values, for each row; n is beyond short if a value is
 	arena []byte   // keys, values one after another
 	accs  []acc    // Columns for each row
 	wide  map[int]*partial.Cell
@@ -56,7 +55,7 @@ type acc struct {
 
 func newWindow(t *Task, startMs int64) *Window {
 	l := t.p.layout
-	return &Window{StartMs: startMs, task: t, layout: l, otherAccs: make([]acc, l.Columns)}
+	return &Window{StartMs: startMs, layout: l, otherAccs: make([]acc, l.Columns)}
 }
 
 // add adds a number in millionths.
@@ -96,9 +95,20 @@ func (w *Window) addFloat(acc int, v float64) {
 	c.AddFloat(v)
 }
 
+// crowded reports whether another row needs more slots. Most windows have few
+// keys, and are given so many slots that rows rarely meet; what a processor
+// can't foresee costs more than the room.
+func (w *Window) crowded() bool {
+	rows := len(w.rows) + 1
+	if rows <= 4096 {
+		return 8*rows > len(w.slots)
+	}
+	return 2*rows > len(w.slots)
+}
+
 // grow makes room for more rows.
 func (w *Window) grow() {
-	n := max(16, 2*len(w.slots))
+	n := max(64, 2*len(w.slots))
 	w.slots = make([]slotEntry, n)
 	mask := uint32(n - 1)
 	for i := range w.rows {
@@ -110,10 +120,30 @@ func (w *Window) grow() {
 	}
 }
 
-// newRow adds a row whose key's values stand at the end of the arena since
-// keyStart and whose ends were appended to w.ends.
+// addValue adds a value to the key that begins at start in the arena.
+func (w *Window) addValue(start int, v []byte) {
+	w.arena = append(w.arena, v...)
+	w.ends = append(w.ends, uint32(len(w.arena)-start))
+	q, ok := wordsOf(v)
+	if !ok {
+		q.n = short + 1
+	}
+	w.quick = append(w.quick, q)
+}
+
+// value returns the k-th value of a row's key.
+func (w *Window) value(row, k int) []byte {
+	ends := w.ends[row*w.layout.Groups:]
+	key := w.arena[w.rows[row].key:]
+	if k == 0 {
+		return key[:ends[0]]
+	}
+	return key[ends[k-1]:ends[k]]
+}
+
+// newRow adds a row whose key's values were added since keyStart.
 func (w *Window) newRow(hash uint64, keyStart int) int {
-	if 4*(len(w.rows)+1) > 3*len(w.slots) {
+	if w.crowded() {
 		w.grow()
 	}
 	n := len(w.rows)
@@ -141,12 +171,11 @@ func (w *Window) load(t *partial.Table) {
 	rest := partial.Row{Lines: t.Total.Lines, Cells: slices.Clone(t.Total.Cells)}
 	for _, k := range joined {
 		r := t.Rows[k]
-		hash := w.task.seed
+		var hash uint64
 		start := len(w.arena)
-		for _, v := range r.Key {
-			hash = hashBytes(hash, []byte(v))
-			w.arena = append(w.arena, v...)
-			w.ends = append(w.ends, uint32(len(w.arena)-start))
+		for i, v := range r.Key {
+			hash = hashKey(hash, i, hashValue(hashSeed, []byte(v)))
+			w.addValue(start, []byte(v))
 		}
 		n := w.newRow(hash, start)
 		w.rows[n].lines = r.Lines
@@ -242,36 +271,6 @@ func (w *Window) Keys() int { return len(w.rows) }
 // MemoryBytes is about what the window holds in memory.
 func (w *Window) MemoryBytes() int {
 	const perWide = 128
-	return int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.arena) +
+	return int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.quick)*24 + cap(w.arena) +
 		(cap(w.accs)+len(w.otherAccs))*40 + len(w.wide)*perWide
-}
-
-// hashBytes mixes a value into a hash. It reads eight bytes at a time and
-// folds a 128-bit product, as wyhash does; the seed is random per task, so
-// that nobody can write a log whose keys collide.
-func hashBytes(h uint64, b []byte) uint64 {
-	const k0, k1 = 0x9e3779b97f4a7c15, 0xd6e8feb86659fd93
-	n := len(b)
-	var a, z uint64
-	switch {
-	case n >= 8:
-		for len(b) > 16 {
-			hi, lo := bits.Mul64(binary.LittleEndian.Uint64(b)^k0, binary.LittleEndian.Uint64(b[8:])^h)
-			h = hi ^ lo
-			b = b[16:]
-		}
-		if len(b) >= 8 {
-			a, z = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[len(b)-8:])
-		} else {
-			var tail [8]byte
-			copy(tail[:], b)
-			a = binary.LittleEndian.Uint64(tail[:])
-		}
-	case n >= 4:
-		a, z = uint64(binary.LittleEndian.Uint32(b)), uint64(binary.LittleEndian.Uint32(b[n-4:]))
-	case n > 0:
-		a = uint64(b[0]) | uint64(b[n/2])<<8 | uint64(b[n-1])<<16
-	}
-	hi, lo := bits.Mul64(a^k0^uint64(n), z^h^k1)
-	return hi ^ lo
 }

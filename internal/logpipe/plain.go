@@ -1,0 +1,447 @@
+package logpipe
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"github.com/pharos-stack/pharos/internal/logrule"
+)
+
+// plain is the short way through a block for the usual rules: all tasks take
+// the time from the start of the line by one rule, and all their columns are
+// fields cut by one delimiter of one byte. It works on a batch of lines at a
+// time and column by column, in small loops whose branches nearly always go
+// the same way, for a processor spends most of its time here on branches that
+// it did not foresee.
+//
+// Whatever is unusual about a line or a value is left to the long way (feed,
+// run). The short way decides nothing: it only finds rows that exist for
+// values that are written as they are kept, and adds short numbers.
+type plain struct {
+	runs []plainRun
+	cols []plainColumn
+	nums []plainNumber
+	most int // the largest field that any task needs
+	ends []int32
+
+	// The batch.
+	n      int
+	lines  [batch]lineAt
+	rows   [batch]int32
+	minMs  int64
+	maxMs  int64
+	stride int
+
+	gb    bool // the block is GB18030: what is beyond ASCII has to be decoded
+	loose bool // and its characters may contain the delimiter
+}
+
+// batch is how many lines are worked on at a time: few enough that all about
+// them stays in the first-level cache.
+const batch = 64
+
+// lineAt is a line of the batch.
+type lineAt struct {
+	from, to int
+	ms       int64
+	odd      bool // a field is missing
+}
+
+// plainRun is a task on the short way.
+type plainRun struct {
+	r       *run
+	groups  []int // indexes into plain.cols
+	nums    []int // indexes into plain.nums
+	filters []plainFilter
+}
+
+type plainFilter struct {
+	col    int
+	values []words
+	white  bool
+}
+
+// plainColumn is a field that keys or filters need, and its values.
+type plainColumn struct {
+	field int
+	hash  [batch]uint64
+	// value is a short value; for one of n beyond short, lo and hi are its
+	// bounds in the block; n is 0 for a value that needs the long way.
+	value [batch]words
+}
+
+// plainNumber is a field that figures need, and its values.
+type plainNumber struct {
+	field int
+	micro [batch]int64
+}
+
+// planPlain returns the short way, or nil if a task is not of its kind.
+func (g *Group) planPlain() *plain {
+	if len(g.times) != 1 || g.times[0].slot >= 0 || g.times[0].parser.code != codeText || len(g.splits) != 1 || !g.splits[0].byByte {
+		return nil
+	}
+	p := &plain{}
+	for i := range g.runs {
+		r := &g.runs[i]
+		pr := plainRun{r: r}
+		for _, s := range append(slices.Clone(r.groups), r.numbers...) {
+			if g.slots[s].rule.kind != cutSplit {
+				return nil
+			}
+		}
+		for _, s := range r.groups {
+			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
+		}
+		for _, s := range r.numbers {
+			pr.nums = append(pr.nums, p.number(g.slots[s].rule.index))
+		}
+		for _, rf := range r.filters {
+			if g.slots[rf.slot].rule.kind != cutSplit || rf.many != nil {
+				return nil
+			}
+			pf := plainFilter{col: p.column(g.slots[rf.slot].rule.index), white: rf.white}
+			for _, v := range rf.few {
+				w, ok := wordsOf([]byte(v))
+				if !ok {
+					return nil
+				}
+				pf.values = append(pf.values, w)
+			}
+			pr.filters = append(pr.filters, pf)
+		}
+		p.runs = append(p.runs, pr)
+	}
+	p.stride = len(g.splits[0].ends)
+	p.ends = make([]int32, batch*p.stride)
+	return p
+}
+
+func (p *plain) column(field int) int {
+	p.most = max(p.most, field)
+	for i := range p.cols {
+		if p.cols[i].field == field {
+			return i
+		}
+	}
+	p.cols = append(p.cols, plainColumn{field: field})
+	return len(p.cols) - 1
+}
+
+func (p *plain) number(field int) int {
+	p.most = max(p.most, field)
+	for i := range p.nums {
+		if p.nums[i].field == field {
+			return i
+		}
+	}
+	p.nums = append(p.nums, plainNumber{field: field})
+	return len(p.nums) - 1
+}
+
+// takes reports whether a block can go the short way: its encoding is known.
+func (p *plain) takes(g *Group, ascii bool) bool {
+	sp := &g.splits[0]
+	p.gb, p.loose = false, false
+	if ascii || sp.enc == encUTF8 {
+		return true
+	}
+	if sp.enc == encAuto {
+		if g.fs.Encoding == "" {
+			return false
+		}
+		p.gb = g.fs.Encoding == logrule.EncodingGB18030
+	} else {
+		p.gb = true
+	}
+	p.loose = p.gb && sp.delim.loose
+	return true
+}
+
+// block processes a block. ascii says that it has no byte beyond ASCII.
+func (p *plain) block(g *Group, block []byte, ascii bool) {
+	delim := g.splits[0].delim.utf8[0]
+	lt := &g.times[0]
+	parser := lt.parser
+	same := false // parser.last is the time of the line before
+	at := 0
+	for at < len(block) {
+		i := bytes.IndexByte(block[at:], '\n')
+		if i < 0 {
+			i = len(block) - at
+		}
+		line := block[at : at+i]
+		start := at
+		at += i + 1
+		if i < 24 || i > logrule.MaxLine || line[i-1] == '\r' || p.loose && !isASCII(line) {
+			p.flush(g, block, ascii)
+			g.feed(line, block[start:], ascii)
+			same = false
+			continue
+		}
+		if !same || !parser.repeats(line) {
+			g.line = line
+			g.readTime(lt)
+			if lt.state != timeOwn || parser.size == 0 {
+				p.flush(g, block, ascii)
+				g.feed(line, block[start:], ascii)
+				same = false
+				continue
+			}
+			same = true
+			if p.n == 0 {
+				p.minMs, p.maxMs = lt.ms, lt.ms
+			}
+			p.minMs, p.maxMs = min(p.minMs, lt.ms), max(p.maxMs, lt.ms)
+		} else if p.n == 0 {
+			p.minMs, p.maxMs = lt.ms, lt.ms
+		}
+		n := splitByte(line, block[start:], delim, p.ends[p.n*p.stride:][:p.stride])
+		p.lines[p.n] = lineAt{from: start, to: start + i, ms: lt.ms, odd: n < p.most}
+		p.n++
+		if p.n == batch {
+			p.flush(g, block, ascii)
+		}
+	}
+	p.flush(g, block, ascii)
+}
+
+// flush works off the batch.
+func (p *plain) flush(g *Group, block []byte, ascii bool) {
+	if p.n == 0 {
+		return
+	}
+	lt := &g.times[0]
+	ms, state := lt.ms, lt.state
+	for i := range p.cols {
+		p.readColumn(&p.cols[i], block)
+	}
+	for i := range p.nums {
+		p.readNumber(&p.nums[i], block)
+	}
+	for i := range p.runs {
+		p.run(g, &p.runs[i], block, ascii)
+	}
+	p.n = 0
+	lt.ms, lt.state = ms, state
+}
+
+func (p *plain) readColumn(c *plainColumn, block []byte) {
+	for i := range p.lines[:p.n] {
+		l := &p.lines[i]
+		if l.odd {
+			continue
+		}
+		from := l.from + int(p.ends[i*p.stride+c.field]) + 1
+		n := l.from + int(p.ends[i*p.stride+c.field+1]) - from
+		q := &c.value[i]
+		q.n = 0
+		if n <= 0 || block[from] <= ' ' || block[from+n-1] <= ' ' {
+			continue
+		}
+		if n <= short && from+short <= len(block) {
+			v := loadShort(block[from:], n)
+			if p.gb && (v.lo|v.hi)&highBits != 0 {
+				continue
+			}
+			// A text beyond ASCII in UTF-8 that equals a kept key is valid and
+			// trimmed, since kept ones are.
+			*q = v
+			c.hash[i] = hashWords(hashSeed, v)
+		} else if n > short && n <= maxValue && !p.gb {
+			*q = words{uint64(from), uint64(from + n), short + 1}
+			c.hash[i] = hashValue(hashSeed, block[from:from+n])
+		}
+	}
+}
+
+func (p *plain) readNumber(c *plainNumber, block []byte) {
+	for i := range p.lines[:p.n] {
+		l := &p.lines[i]
+		if l.odd {
+			continue
+		}
+		from := l.from + int(p.ends[i*p.stride+c.field]) + 1
+		to := l.from + int(p.ends[i*p.stride+c.field+1])
+		micro := shortNumber(block[from:], to-from)
+		if micro == noMicro {
+			if m, _, kind := parseNumber(block[from:to]); kind == microNumber {
+				micro = m
+			}
+		}
+		c.micro[i] = micro
+	}
+}
+
+// run adds the batch to a task.
+func (p *plain) run(g *Group, pr *plainRun, block []byte, ascii bool) {
+	t := pr.r.task
+	n := p.n
+	w := t.cur
+	if w == nil || p.minMs < w.StartMs || p.maxMs >= w.StartMs+t.p.windowMs {
+		w = t.At(p.minMs)
+		if p.maxMs >= w.StartMs+t.p.windowMs { // the batch crosses into another window
+			for i := range n {
+				p.longWay(g, pr, block, ascii, i)
+			}
+			return
+		}
+	}
+	w.Touched = true
+	var read, matched, filtered uint64
+	for i := range n {
+		p.rows[i] = -1
+		row := -1
+		if p.lines[i].odd {
+			goto long
+		}
+		for k := range pr.nums {
+			if p.nums[pr.nums[k]].micro[i] == noMicro {
+				goto long
+			}
+		}
+		for k := range pr.filters {
+			f := &pr.filters[k]
+			v := p.cols[f.col].value[i]
+			if v.n == 0 || v.n > short || (v.lo|v.hi)&highBits != 0 {
+				goto long
+			}
+			found := false
+			for _, want := range f.values {
+				found = found || v == want
+			}
+			if found != f.white {
+				filtered++
+				row = -2
+				break
+			}
+		}
+		if row == -2 {
+			continue
+		}
+		if len(pr.groups) == 0 {
+			row = 0
+		} else if row = p.find(pr, w, block, i); row < 0 {
+			goto long
+		}
+		p.rows[i] = int32(row)
+		matched++
+		continue
+	long:
+		p.longWay(g, pr, block, ascii, i)
+	}
+	read = matched + filtered
+	w.Counters.Read += read
+	w.Counters.Matched += matched
+	w.Counters.Filtered += filtered
+	if len(pr.groups) == 0 {
+		w.other += matched
+		for k, c := range pr.nums {
+			a := &w.otherAccs[k]
+			for i, row := range p.rows[:n] {
+				if row >= 0 {
+					a.add(p.nums[c].micro[i])
+				}
+			}
+		}
+		return
+	}
+	for _, row := range p.rows[:n] {
+		if row >= 0 {
+			w.rows[row].lines++
+		}
+	}
+	for k, c := range pr.nums {
+		micro := &p.nums[c].micro
+		for i, row := range p.rows[:n] {
+			if row >= 0 {
+				w.accs[int(row)*len(pr.nums)+k].add(micro[i])
+			}
+		}
+	}
+}
+
+// longWay gives a line of the batch to a task the long way.
+func (p *plain) longWay(g *Group, pr *plainRun, block []byte, ascii bool, i int) {
+	l := &p.lines[i]
+	g.stamp++
+	g.line, g.room, g.ascii = block[l.from:l.to], block[l.from:], ascii
+	g.gb = [3]bool{encGB: p.gb, encAuto: p.gb}
+	g.scratch, g.hasText = g.scratch[:0], false
+	lt := &g.times[0]
+	lt.ms, lt.state = l.ms, timeOwn
+	g.run(pr.r, lt)
+}
+
+// find finds the row of the key of a line, -1 if it needs the long way.
+func (p *plain) find(pr *plainRun, w *Window, block []byte, i int) int {
+	groups := pr.groups
+	c := &p.cols[groups[0]]
+	h := c.hash[i]
+	long := c.value[i].n-1 >= short
+	missing := c.value[i].n == 0
+	for _, k := range groups[1:] {
+		c := &p.cols[k]
+		h = hashNext(h, c.hash[i])
+		long = long || c.value[i].n-1 >= short
+		missing = missing || c.value[i].n == 0
+	}
+	if missing || len(w.slots) == 0 {
+		return -1
+	}
+	mask := uint32(len(w.slots) - 1)
+	tag := uint32(h >> 32)
+probe:
+	for at := uint32(h) & mask; ; at = (at + 1) & mask {
+		e := w.slots[at]
+		if e.row == 0 {
+			return -1
+		}
+		if e.tag != tag {
+			continue
+		}
+		row := int(e.row - 1)
+		kept := w.quick[row*len(groups):][:len(groups)]
+		for k, c := range groups {
+			v := &p.cols[c].value[i]
+			if v.n != kept[k].n {
+				continue probe
+			}
+			if v.n <= short {
+				if v.lo != kept[k].lo || v.hi != kept[k].hi {
+					continue probe
+				}
+			} else if string(block[v.lo:v.hi]) != string(w.value(row, k)) {
+				continue probe
+			}
+		}
+		return row
+	}
+}
+
+// noMicro says that a number has to be read the long way.
+const noMicro = -1 << 63
+
+const highBits = 0x8080808080808080
+
+// shortNumber reads n digits, at most 8, as millionths; noMicro if it is
+// anything else. The text is moved to the end of a word of zeros, and the
+// digits are joined in pairs.
+func shortNumber(b []byte, n int) int64 {
+	if uint(n-1) >= 8 || len(b) < 8 {
+		return noMicro
+	}
+	const zeros = 0x3030303030303030
+	x := binary.LittleEndian.Uint64(b)
+	shift := uint(64-8*n) & 63
+	x = x<<shift | zeros&(1<<shift-1)
+	x ^= zeros
+	// A digit is now 0 to 9: adding 0x76 leaves its high bit clear.
+	if (x|(x+0x7676767676767676))&highBits != 0 {
+		return noMicro
+	}
+	x = x*10 + x>>8
+	x = ((x & 0x000000ff000000ff) * (100 + 1000000<<32) >> 32) + ((x >> 16 & 0x000000ff000000ff) * (1 + 10000<<32) >> 32)
+	return int64(uint32(x)) * 1_000_000
+}

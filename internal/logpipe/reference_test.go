@@ -1,0 +1,293 @@
+package logpipe
+
+import (
+	"fmt"
+	"math/big"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pharos-stack/pharos/internal/logrule"
+)
+
+// reference is the slow and obvious reading of a rule over UTF-8 text, by
+// strings, time.Parse, regexp and big.Rat. The pipeline has to agree with it.
+type reference struct {
+	spec    logrule.Spec
+	loc     *time.Location
+	now     time.Time
+	last    time.Time
+	windows map[int64]*refWindow
+}
+
+type refWindow struct {
+	counters Counters
+	total    refRow
+	rows     map[string]*refRow
+}
+
+type refRow struct {
+	lines uint64
+	nums  map[string]*refNum
+}
+
+type refNum struct {
+	n             uint64
+	sum, min, max *big.Rat
+}
+
+func newReference(s logrule.Spec, loc *time.Location, now time.Time) *reference {
+	return &reference{spec: s, loc: loc, now: now, windows: map[int64]*refWindow{}}
+}
+
+func (r *reference) window(at time.Time) *refWindow {
+	start := at.Unix() - at.Unix()%int64(r.spec.Window.D()/time.Second)
+	w := r.windows[start*1000]
+	if w == nil {
+		w = &refWindow{rows: map[string]*refRow{}}
+		r.windows[start*1000] = w
+	}
+	return w
+}
+
+func (r *reference) text(text string) {
+	text = strings.TrimSuffix(text, "\n")
+	if text == "" {
+		return
+	}
+	for _, l := range strings.Split(text, "\n") {
+		r.line(strings.TrimSuffix(l, "\r"))
+	}
+}
+
+func (r *reference) line(l string) {
+	timeText, has := l, true
+	if c := r.spec.Time.Column; c != "" {
+		timeText, has = r.value(l, c)
+	}
+	at, ok := time.Time{}, false
+	if has {
+		at, ok = refTime(r.spec.Time.Format, strings.TrimPrefix(timeText, "["), r.loc, r.now)
+	}
+	if ok {
+		r.last = at
+	} else if r.last.IsZero() {
+		w := r.window(r.now)
+		w.counters.Read++
+		w.counters.Bad++
+		return
+	} else {
+		at = r.last
+	}
+	if at.Before(r.now.Add(-24*time.Hour)) || at.After(r.now.Add(time.Hour)) {
+		w := r.window(r.now)
+		w.counters.Read++
+		w.counters.Late++
+		return
+	}
+	w := r.window(at)
+	w.counters.Read++
+	for _, f := range r.spec.Filters.White {
+		v, ok := r.value(l, f.Column)
+		if !ok {
+			w.counters.Unmatched++
+			return
+		}
+		if !slices.Contains(f.Values, v) {
+			w.counters.Filtered++
+			return
+		}
+	}
+	for _, f := range r.spec.Filters.Black {
+		if v, ok := r.value(l, f.Column); ok && slices.Contains(f.Values, v) {
+			w.counters.Filtered++
+			return
+		}
+	}
+	var key []string
+	for _, g := range r.spec.GroupBy {
+		v, ok := r.value(l, g)
+		if !ok {
+			w.counters.Unmatched++
+			return
+		}
+		if v == "" {
+			v = "-"
+		}
+		key = append(key, v)
+	}
+	w.counters.Matched++
+	rows := []*refRow{&w.total}
+	if len(key) > 0 {
+		k := strings.Join(key, "\x1f")
+		if w.rows[k] == nil {
+			w.rows[k] = &refRow{}
+		}
+		rows = append(rows, w.rows[k])
+	}
+	var seen []string
+	for _, st := range r.spec.Statistics {
+		if st.Kind != logrule.Count && !slices.Contains(seen, st.Column) {
+			seen = append(seen, st.Column)
+		}
+	}
+	for _, row := range rows {
+		row.lines++
+	}
+	for _, c := range seen {
+		v, ok := r.value(l, c)
+		num, isNum := refNumber(v)
+		if !ok || !isNum {
+			w.counters.BadNumbers++
+			continue
+		}
+		for _, row := range rows {
+			row.add(c, num)
+		}
+	}
+}
+
+func (row *refRow) add(column string, v *big.Rat) {
+	if row.nums == nil {
+		row.nums = map[string]*refNum{}
+	}
+	n := row.nums[column]
+	if n == nil {
+		n = &refNum{sum: new(big.Rat), min: v, max: v}
+		row.nums[column] = n
+	}
+	n.n++
+	n.sum.Add(n.sum, v)
+	if v.Cmp(n.min) < 0 {
+		n.min = v
+	}
+	if v.Cmp(n.max) > 0 {
+		n.max = v
+	}
+}
+
+var refNumberForm = regexp.MustCompile(`^[+-]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][+-]?\d+)?$`)
+
+func refNumber(v string) (*big.Rat, bool) {
+	m := refNumberForm.FindStringSubmatch(v)
+	if m == nil || m[1] == "" && len(m[3]) < 2 {
+		return nil, false
+	}
+	n, ok := new(big.Rat).SetString(strings.ReplaceAll(v, ",", ""))
+	return n, ok
+}
+
+// value cuts a column as the manual says it.
+func (r *reference) value(l, column string) (string, bool) {
+	i := slices.IndexFunc(r.spec.Columns, func(c logrule.Column) bool { return c.Name == column })
+	v, ok := refCut(r.spec.Columns[i], l)
+	if !ok {
+		return "", false
+	}
+	v = strings.TrimSpace(string([]rune(v))) // each bad byte becomes U+FFFD
+	if utf8.RuneCountInString(v) > 256 {
+		v = strings.TrimSpace(string([]rune(v)[:256]))
+	}
+	return v, true
+}
+
+func refCut(c logrule.Column, l string) (string, bool) {
+	switch {
+	case c.Split != nil:
+		d, _ := logrule.Unescape(c.Split.Delimiter)
+		fields := strings.Split(l, d)
+		i := c.Split.Index
+		if i < 0 {
+			i += len(fields)
+		}
+		if i < 0 || i >= len(fields) {
+			return "", false
+		}
+		return fields[i], true
+	case c.Between != nil:
+		left, _ := logrule.Unescape(c.Between.Left)
+		right, _ := logrule.Unescape(c.Between.Right)
+		if left != "" {
+			parts := strings.SplitN(l, left, max(1, c.Between.LeftIndex)+1)
+			if len(parts) <= max(1, c.Between.LeftIndex) {
+				return "", false
+			}
+			l = parts[len(parts)-1]
+		}
+		if right != "" {
+			n := max(1, c.Between.RightIndex)
+			parts := strings.Split(l, right)
+			if len(parts) <= n {
+				return "", false
+			}
+			l = strings.Join(parts[:n], right)
+		}
+		return l, true
+	case c.Regex != nil:
+		m := regexp.MustCompile(c.Regex.Pattern).FindStringSubmatchIndex(l)
+		if m == nil || m[2*c.Regex.Group] < 0 {
+			return "", false
+		}
+		return l[m[2*c.Regex.Group]:m[2*c.Regex.Group+1]], true
+	}
+	return l, true
+}
+
+// refTime tries the layouts of a format at the start of the text.
+func refTime(f logrule.TimeFormat, text string, loc *time.Location, now time.Time) (time.Time, bool) {
+	form := map[logrule.TimeFormat]string{
+		logrule.TimeNormal:      `^(\d{4}-\d\d-\d\d)[ Tt]?(\d\d:\d\d:\d\d)`,
+		logrule.TimeRevert:      `^(\d\d-\d\d-\d{4}) ?(\d\d:\d\d:\d\d)`,
+		logrule.TimeApache:      `^(\d\d/[A-Za-z]{3}/\d{4})[ :]?(\d\d:\d\d:\d\d)(?:[.,]\d+)?(?: ([+-]\d\d):?(\d\d))?`,
+		logrule.TimeISO8601:     `^(\d{4}-\d\d-\d\d)[ Tt]?(\d\d:\d\d:\d\d)(?:\.\d+|,(?:\d{9}|\d{6}|\d{3}))?(?:([Zz])|([+-]\d\d):?(\d\d))?`,
+		logrule.TimeMonthFirst2: `^([A-Za-z]{3}) +(\d\d?) (\d{4}) ?(\d\d:\d\d:\d\d)`,
+		logrule.TimeMonthFirst:  `^([A-Za-z]{3}) +(\d\d?) (\d\d:\d\d:\d\d)`,
+		logrule.TimeLong:        `^(\d{12,13})(\D|$)`,
+		logrule.TimeShortLong:   `^(\d{9,10})(\D|$)`,
+	}
+	m := regexp.MustCompile(form[f]).FindStringSubmatch(text)
+	if m == nil {
+		return time.Time{}, false
+	}
+	parse := func(layout, text string) (time.Time, bool) {
+		t, err := time.ParseInLocation(layout, text, loc)
+		return t, err == nil
+	}
+	switch f {
+	case logrule.TimeNormal:
+		return parse("2006-01-02 15:04:05", m[1]+" "+m[2])
+	case logrule.TimeRevert:
+		return parse("01-02-2006 15:04:05", m[1]+" "+m[2])
+	case logrule.TimeApache:
+		if m[3] != "" && m[3][1:] < "24" && m[4] < "60" {
+			return parse("02/Jan/2006 15:04:05 -0700", m[1]+" "+m[2]+" "+m[3]+m[4])
+		}
+		return parse("02/Jan/2006 15:04:05", m[1]+" "+m[2])
+	case logrule.TimeISO8601:
+		if m[3] != "" {
+			return parse("2006-01-02 15:04:05 -0700", m[1]+" "+m[2]+" +0000")
+		}
+		if m[4] != "" && m[4][1:] < "24" && m[5] < "60" {
+			return parse("2006-01-02 15:04:05 -0700", m[1]+" "+m[2]+" "+m[4]+m[5])
+		}
+		return parse("2006-01-02 15:04:05", m[1]+" "+m[2])
+	case logrule.TimeMonthFirst2:
+		return parse("Jan 2 2006 15:04:05", m[1]+" "+m[2]+" "+m[3]+" "+m[4])
+	case logrule.TimeMonthFirst:
+		var best time.Time
+		for y := now.Year() - 1; y <= now.Year()+1; y++ {
+			t, ok := parse("2006 Jan 2 15:04:05", fmt.Sprintf("%d %s %s %s", y, m[1], m[2], m[3]))
+			if ok && (best.IsZero() || t.Sub(now).Abs() < best.Sub(now).Abs()) {
+				best = t
+			}
+		}
+		return best, !best.IsZero()
+	}
+	n, _ := new(big.Int).SetString(m[1], 10)
+	if f == logrule.TimeLong {
+		return time.UnixMilli(n.Int64()), true
+	}
+	return time.Unix(n.Int64(), 0), true
+}

@@ -123,6 +123,10 @@ func (a *Access) identify(r *http.Request) (*api.Principal, *api.Error, error) {
 	ctx := r.Context()
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, value, _ := strings.Cut(header, " ")
+		// Programs that only know basic authentication send a token as the password.
+		if _, password, ok := r.BasicAuth(); ok && strings.HasPrefix(password, TokenPrefix) {
+			scheme, value = "Bearer", password
+		}
 		if !strings.EqualFold(scheme, "Bearer") {
 			return nil, api.Code(http.StatusUnauthorized, "unauthenticated"), nil
 		}

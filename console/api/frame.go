@@ -101,10 +101,11 @@ func Mutation(r *http.Request) bool {
 }
 
 // Guard refuses changes from a browser's session that lack the header
-// X-Pharos-Csrf: 1, which a page of another origin can't send.
+// X-Pharos-Csrf: 1, which a page of another origin can't send. A POST to the
+// Prometheus API is a question in a form and changes nothing.
 func Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if p, err := Caller(r.Context()); err == nil && p.Session != "" && Mutation(r) && r.Header.Get("X-Pharos-Csrf") != "1" {
+		if p, err := Caller(r.Context()); err == nil && p.Session != "" && Mutation(r) && r.Header.Get("X-Pharos-Csrf") != "1" && !strings.HasPrefix(r.URL.Path, "/prometheus/") {
 			WriteError(w, r, code(http.StatusForbidden, "csrf_required"))
 			return
 		}

@@ -20,24 +20,29 @@ type point struct {
 	value float64
 }
 
-// MarshalJSON writes the seconds with as many decimals as they need.
+// MarshalJSON writes seconds and the value as text.
 func (p point) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "[%s,%q]", seconds(p.ms), number(p.value)), nil
 }
 
 func seconds(ms int64) string {
-	if ms%1000 == 0 {
-		return strconv.FormatInt(ms/1000, 10)
+	sign := ""
+	if ms < 0 {
+		sign, ms = "-", -ms
 	}
-	return strconv.FormatFloat(float64(ms)/1000, 'f', -1, 64)
+	if ms%1000 == 0 {
+		return sign + strconv.FormatInt(ms/1000, 10)
+	}
+	return fmt.Sprintf("%s%d.%03d", sign, ms/1000, ms%1000)
 }
 
+// number writes very large and very small values with an exponent, as Prometheus does.
 func number(v float64) string {
-	switch {
+	switch abs := math.Abs(v); {
 	case math.IsInf(v, 1):
 		return "+Inf"
-	case math.IsInf(v, -1):
-		return "-Inf"
+	case abs != 0 && (abs < 1e-6 || abs >= 1e21):
+		return strconv.FormatFloat(v, 'e', -1, 64)
 	}
 	return strconv.FormatFloat(v, 'f', -1, 64)
 }

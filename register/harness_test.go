@@ -20,7 +20,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-const patience = 10 * time.Second
+// patience is for a machine that others keep busy; nothing here takes long.
+const patience = time.Minute
 
 // world is an installation with its database; register can be restarted in it.
 type world struct {

@@ -12,9 +12,12 @@ import (
 	"github.com/pharos-stack/pharos/internal/rpc"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
-const patience = 10 * time.Second
+// patience is for a machine that others keep busy; nothing here takes long.
+const patience = time.Minute
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
@@ -319,7 +322,24 @@ func (a *fakeAgent) connect(token string) {
 // awaitCredit waits until n bytes may be sent.
 func (a *fakeAgent) awaitCredit(n int64) {
 	a.w.t.Helper()
-	eventually(a.w.t, "credit", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.credit >= n })
+	eventually(a.w.t, "credit", func() bool {
+		a.comeBack()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.credit >= n
+	})
+}
+
+// comeBack resends if the vessel asked for it, as it does when a compute
+// connects that something was meant for.
+func (a *fakeAgent) comeBack() {
+	select {
+	case <-a.done:
+		if status.Code(a.err) == codes.Unavailable {
+			a.resend()
+		}
+	default:
+	}
 }
 
 // send sends within the credit.
@@ -357,7 +377,12 @@ func (a *fakeAgent) resend() {
 
 func (a *fakeAgent) allAcked() {
 	a.w.t.Helper()
-	eventually(a.w.t, "acknowledgement of all", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.unacked) == 0 })
+	eventually(a.w.t, "acknowledgement of all", func() bool {
+		a.comeBack()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return len(a.unacked) == 0
+	})
 }
 
 func revision(monitor string, window int64, size int) *pharosv1.Revision {

@@ -56,7 +56,7 @@ function SearchBox({ onClose }: { onClose: () => void }) {
     })),
     ...(found.data?.monitors ?? []).map((m) => ({ id: 'm' + m.id, to: `${base}/monitors/${m.name}`, title: m.spec.title, detail: m.name, kind: t('search.monitor') })),
     ...(found.data?.rules ?? []).map((r) => ({ id: 'r' + r.id, to: `${base}/rules/${r.name}`, title: r.spec.title, detail: r.name, kind: t('search.rule') })),
-    ...(found.data?.agents ?? []).map((a) => ({ id: 'a' + a.id, to: `${base}/agents/${a.id}`, title: a.hostname, detail: a.ip, kind: t('search.agent') })),
+    ...(found.data?.agents ?? []).map((a) => ({ id: 'a' + a.agent_id, to: `${base}/agents/${a.agent_id}`, title: a.host.hostname, detail: a.host.ip, kind: t('search.agent') })),
   ]
   const index = Math.min(at, hits.length - 1)
   const go = (h: Hit | undefined) => {

@@ -20,7 +20,7 @@ import { ColumnsSection } from './Columns'
 import { FileSection, LinesSection, type Sample } from './FileSection'
 import { FiguresSection, FilterSection, TimeSection } from './sections'
 import { Result } from './Result'
-import { cleanSpec, emptySpec, nameFrom } from './spec'
+import { cleanSpec, emptySpec, nameFrom, timeFormats } from './spec'
 import { useDebounced } from './useDebounced'
 
 export default function Editor() {
@@ -69,7 +69,8 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
     onSuccess: (r, a) => {
       setSample({ path: r.path || a.path, lines: r.lines ?? [], timeFormat: r.time_format ?? '', delimiter: r.delimiter ?? '', encoding: r.encoding ?? '' })
       // What was detected is taken over as long as nobody has decided otherwise.
-      if (!monitor && r.time_format && !spec.columns?.length) change({ time: { ...spec.time, format: r.time_format } })
+      const format = timeFormats.find((f) => f === r.time_format)
+      if (!monitor && format && !spec.columns?.length) change({ time: { ...spec.time, format } })
     },
   })
   const load = (path: string, from = agent) => {

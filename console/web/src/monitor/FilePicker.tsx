@@ -56,7 +56,7 @@ function Browser({ from, agent: first, onChoose }: { from: string; agent: string
       <div className="row" style={{ marginBottom: 8 }}>
         <Select
           style={{ minWidth: 220 }} aria-label={t('picker.agent')} value={agent} onChange={(a) => { setAgent(a); go('') }}
-          options={[{ value: '', label: t('picker.anyAgent') }, ...(agents.data?.items ?? []).map((a) => ({ value: a.id, label: `${a.hostname} ${a.ip}` }))]}
+          options={[{ value: '', label: t('picker.anyAgent') }, ...(agents.data?.items ?? []).map((a) => ({ value: a.agent_id, label: `${a.host.hostname} ${a.host.ip}` }))]}
         />
         <Input aria-label={t('picker.filter')} placeholder={t('picker.filter')} value={filter} onChange={(e) => setFilter(e.target.value)} style={{ flex: 1, minWidth: 160 }} allowClear />
       </div>

@@ -85,7 +85,7 @@ export function LinesSection({ spec, change, sample, setSample, dry, judged, loa
   const columns = useMemo(() => (spec.columns ?? []).map((c) => c.name), [spec.columns])
   const lines = useMemo<DryRunLine[]>(() => {
     if (judged && dry?.lines && dry.lines.length === sample?.lines.length) return dry.lines
-    return (sample?.lines ?? []).map((text) => ({ text, outcome: 'matched' }))
+    return (sample?.lines ?? []).map((text) => ({ text, outcome: 'matched', detail: '', time_ms: 0, time_start: 0, time_end: 0, columns: [] }))
   }, [judged, dry, sample])
   const shown = judged && dry?.lines?.length === sample?.lines.length
   const delimiter = sample?.delimiter ?? ''

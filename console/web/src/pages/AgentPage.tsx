@@ -4,7 +4,7 @@ import { Alert, Button, Table } from 'antd'
 import { Link, useNavigate, useParams } from 'react-router'
 import { del, get } from '../api/client'
 import { quote } from '../api/prom'
-import type { Agent, AgentTask } from '../api/types'
+import type { AgentDetail, AgentTask } from '../api/types'
 import { useSession } from '../app/session'
 import { useTime, useWorkspace } from '../app/url'
 import { PromChart } from '../charts'
@@ -14,7 +14,6 @@ import { Labels } from '../components/ListTable'
 import { Facts, Figure, Page, Panel } from '../components/page'
 import { HealthState, State } from '../components/state'
 import { Ago, Moment, TimeBar, useNow } from '../components/time'
-import { BadSamples, Files } from '../monitor/files'
 import { short } from '../format/numbers'
 import { useT } from '../i18n'
 import { Clock } from './Agents'
@@ -27,21 +26,21 @@ export default function AgentPage() {
   const confirm = useConfirm()
   const { user } = useSession()
   const time = useTime()
-  const agent = useQuery({ queryKey: ['agent', id], queryFn: ({ signal }) => get<Agent>(`/api/v1/agents/${encodeURIComponent(id)}`, undefined, signal), refetchInterval: 5000 })
+  const agent = useQuery({ queryKey: ['agent', id], queryFn: ({ signal }) => get<AgentDetail>(`/api/v1/agents/${encodeURIComponent(id)}`, undefined, signal), refetchInterval: 5000 })
   const a = agent.data
   const base = `/w/${encodeURIComponent(workspace)}`
   const sel = `{agent=${quote(id)}}`
   const zoom = (s: { start: number; end: number }) => time.setRange({ from: String(s.start), to: String(s.end) })
   return (
     <Page
-      title={a?.hostname || id} extra={a && <HealthState health={a.health} reason={a.reason} />}
+      title={a?.host.hostname || id} extra={a && <HealthState health={a.health} reason={a.reason} />}
       actions={
         <>
           <TimeBar time={time} loading={agent.isFetching} />
-          {a && <Link to={`${base}/hosts/${encodeURIComponent(a.hostname)}`}><Button>{t('agent.hostCharts')}</Button></Link>}
+          {a && <Link to={`${base}/hosts/${encodeURIComponent(a.host.hostname)}`}><Button>{t('agent.hostCharts')}</Button></Link>}
           {user.installation_admin && a && (
             <Button danger onClick={() => confirm({
-              title: t('agent.forget.title', { name: a.hostname || id }), what: t('agent.forget.what'), ok: t('agent.forget'),
+              title: t('agent.forget.title', { name: a.host.hostname || id }), what: t('agent.forget.what'), ok: t('agent.forget'),
               run: async () => { await del(`/api/v1/agents/${encodeURIComponent(id)}`); await navigate(`${base}/agents`) },
             })}>{t('agent.forget')}</Button>
           )}
@@ -63,13 +62,13 @@ export default function AgentPage() {
             </div>
             <Panel title={t('agent.about')}>
               <Facts items={[
-                ['IP', d.ip], [t('agent.system'), [d.os, d.kernel, d.arch].filter(Boolean).join(' ')], [t('agent.cpus'), d.cpus], [t('agent.ram'), short(d.memory_bytes, 'bytes')],
-                [t('agent.zone'), d.timezone], [t('agent.version'), d.version], [t('agent.vessel'), d.vessel], [t('agent.plan'), `${d.plan_revision ?? 0} / ${d.wanted_plan_revision ?? 0}`],
-                [t('agent.started'), <Ago key="s" at={d.started_ms} />], [t('agent.lastSeen'), <Ago key="l" at={d.last_seen_ms} />], ['ID', <code key="i">{d.id}</code>], [t('agent.labels'), <Labels key="b" labels={d.labels} />],
+                ['IP', d.host.ip], [t('agent.system'), [d.host.os, d.host.kernel, d.host.arch].filter(Boolean).join(' ')], [t('agent.cpus'), d.host.cpus], [t('agent.ram'), short(d.host.memory_bytes, 'bytes')],
+                [t('agent.zone'), d.host.timezone], [t('agent.version'), d.version], [t('agent.vessel'), d.vessel], [t('agent.plan'), `${d.plan_revision ?? 0} / ${d.wanted_plan_revision ?? 0}`],
+                [t('agent.started'), <Ago key="s" at={d.started_ms} />], [t('agent.lastSeen'), <Ago key="l" at={d.last_seen_ms} />], ['ID', <code key="i">{d.agent_id}</code>], [t('agent.labels'), <Labels key="b" labels={d.labels} />],
               ]} />
             </Panel>
             <Panel title={t('agent.tasks')} className="flush">
-              <Tasks tasks={d.tasks ?? []} base={base} />
+              <Tasks tasks={d.task_list} />
             </Panel>
             <div className="grid-2">
               <Panel title={t('agent.chart.cpu')}><PromChart title={t('agent.chart.cpu')} group={id} span={time.span} onZoom={zoom} unit="%" height={180} lines={[{ expr: `100 * self_agent_cpu_cores${sel}`, name: t('agent.cpu'), area: true }]} /></Panel>
@@ -82,26 +81,29 @@ export default function AgentPage() {
   )
 }
 
-function Tasks({ tasks, base }: { tasks: AgentTask[]; base: string }) {
+function Tasks({ tasks }: { tasks: AgentTask[] }) {
   const t = useT()
   const now = useNow(5000)
   return (
     <Table<AgentTask>
       size="small" rowKey="task_id" dataSource={tasks} pagination={tasks.length > 20 ? { pageSize: 20 } : false} scroll={{ x: 'max-content' }} locale={{ emptyText: t('agent.noTasks') }}
       expandable={{
-        rowExpandable: (x) => (x.files?.length ?? 0) + (x.bad_samples?.length ?? 0) > 0,
-        expandedRowRender: (x) => <><Files files={x.files ?? []} /><BadSamples samples={x.bad_samples ?? []} /></>,
+        rowExpandable: (x) => x.files.length + x.file_errors.length > 0,
+        expandedRowRender: (x) => (
+          <ul style={{ margin: 0, paddingInlineStart: 20 }}>
+            {x.files.map((f) => <li key={f}><code>{f}</code></li>)}
+            {x.file_errors.map((e) => <li key={e} className="state-error">{e}</li>)}
+          </ul>
+        ),
       }}
       columns={[
         { title: t('task.state'), render: (_, x) => (x.error ? <State kind="error">{t('task.failed')}</State> : <State kind="ok">{t('task.running')}</State>) },
-        { title: t('task.monitor'), render: (_, x) => (x.monitor ? <Link to={`${base}/monitors/${encodeURIComponent(x.monitor)}`}>{x.monitor}</Link> : x.monitor_id || t('task.host')) },
+        { title: t('task.monitor'), render: (_, x) => (x.monitor ? <Link to={`/w/${encodeURIComponent(x.workspace)}/monitors/${encodeURIComponent(x.monitor)}`}>{x.monitor}</Link> : x.monitor_id || t('task.host')) },
         { title: t('task.revision'), align: 'right', dataIndex: 'definition_revision' },
         { title: t('task.lag'), align: 'right', render: (_, x) => (x.watermark_ms ? <span title={t('task.lag.hint')}>{short(Math.max(0, now - x.watermark_ms), 'ms')}</span> : '–') },
-        { title: t('task.read'), align: 'right', render: (_, x) => short(x.lines?.read) },
-        { title: t('task.matched'), align: 'right', render: (_, x) => short(x.lines?.matched) },
-        { title: t('task.bad'), align: 'right', render: (_, x) => short(x.lines?.bad) },
-        { title: t('task.late'), align: 'right', render: (_, x) => short(x.lines?.late) },
-        { title: t('task.files'), align: 'right', render: (_, x) => x.files?.length ?? 0 },
+        { title: t('task.read'), align: 'right', render: (_, x) => short(x.lines_read) },
+        { title: t('task.matched'), align: 'right', render: (_, x) => short(x.lines_matched) },
+        { title: t('task.files'), align: 'right', render: (_, x) => x.files.length },
         { title: t('task.watermark'), render: (_, x) => <Moment at={x.watermark_ms} /> },
         { title: t('task.error'), render: (_, x) => x.error || '–' },
       ]}

@@ -24,15 +24,15 @@ export default function Agents() {
   const base = `/w/${encodeURIComponent(workspace)}`
   const columns: Column<Agent>[] = [
     { title: t('agent.state'), field: 'health', render: (_, a) => <HealthState health={a.health} reason={a.reason} />, fixed: 'left' },
-    { title: t('agent.host'), field: 'hostname', render: (_, a) => <Link to={`${base}/agents/${a.id}`}>{a.hostname || a.id}</Link> },
-    { title: 'IP', field: 'ip', dataIndex: 'ip', render: (v: string) => <code>{v}</code> },
-    { title: t('agent.az'), render: (_, a) => a.labels?.az ?? '–' },
+    { title: t('agent.host'), field: 'hostname', render: (_, a) => <Link to={`${base}/agents/${a.agent_id}`}>{a.host.hostname || a.agent_id}</Link> },
+    { title: 'IP', field: 'ip', render: (_, a) => <code>{a.host.ip}</code> },
+    { title: t('agent.az'), render: (_, a) => a.labels.az ?? '–' },
     { title: t('agent.version'), field: 'version', dataIndex: 'version' },
     { title: t('agent.clock'), align: 'right', field: 'clock_offset_ms', render: (_, a) => <Clock ms={a.clock_offset_ms} /> },
-    { title: t('agent.tasks'), align: 'right', render: (_, a) => a.task_count ?? a.tasks?.length ?? 0 },
+    { title: t('agent.tasks'), align: 'right', field: 'tasks', dataIndex: 'tasks' },
     { title: t('agent.errors'), align: 'right', render: (_, a) => <Errors agent={a} /> },
-    { title: t('agent.cpu'), align: 'right', render: (_, a) => (a.load ? short(a.load.cpu_cores * 100, '%') : '–') },
-    { title: t('agent.memory'), align: 'right', render: (_, a) => (a.load ? short(a.load.rss_bytes, 'bytes') : '–') },
+    { title: t('agent.cpu'), align: 'right', field: 'cpu_cores', render: (_, a) => (a.load ? short(a.load.cpu_cores * 100, '%') : '–') },
+    { title: t('agent.memory'), align: 'right', field: 'rss_bytes', render: (_, a) => (a.load ? short(a.load.rss_bytes, 'bytes') : '–') },
     { title: t('agent.labels'), render: (_, a) => <Labels labels={a.labels} /> },
     { title: t('agent.lastSeen'), field: 'last_seen_ms', render: (_, a) => <Ago at={a.last_seen_ms} /> },
   ]
@@ -45,7 +45,7 @@ export default function Agents() {
             options={[{ value: '', label: t('agents.allStates') }, ...(['healthy', 'abnormal', 'clock_skew'] as const).map((h) => ({ value: h, label: t(`health.${h}`) }))]} />
         </>
       }>
-        <ListTable list={list} columns={columns} rowKey="id" label={t('nav.agents')} filtered={health !== '' || az !== ''}
+        <ListTable list={list} columns={columns} rowKey="agent_id" label={t('nav.agents')} filtered={health !== '' || az !== ''}
           empty={<Teach title={t('agents.empty')} text={t('agents.empty.text')} image={<ClusterOutlined style={{ fontSize: 48 }} />} command="pharos-agent --server HOST:9090 --join-token TOKEN"
             action={<Link to={`${base}/join`}><Button type="primary">{t('join.add')}</Button></Link>} />} />
       </Panel>
@@ -61,6 +61,6 @@ export function Clock({ ms }: { ms: number | undefined }) {
 }
 
 export function Errors({ agent }: { agent: Agent }) {
-  const n = agent.error_count ?? (agent.tasks?.filter((x) => x.error).length ?? 0) + (agent.problems?.length ?? 0)
+  const n = agent.task_errors + agent.problems.length
   return n > 0 ? <State kind="error">{n}</State> : <>0</>
 }

@@ -60,7 +60,7 @@ export function AlertList({ rule }: { rule?: string }) {
     { title: t('alert.object'), render: (_, a) => <Labels labels={a.object} /> },
     { title: t('alert.values'), render: (_, a) => <ConditionText conditions={a.conditions ?? []} /> },
     { title: t('alert.since'), field: 'started_ms', render: (_, a) => <Ago at={a.started_ms} /> },
-    { title: t('alert.checks'), align: 'right', field: 'checks', dataIndex: 'checks' },
+    { title: t('alert.checks'), align: 'right', dataIndex: 'checks' },
     { title: t('alert.taken'), render: (_, a) => (a.acknowledged_by ? <span title={a.acknowledge_note}>{a.acknowledged_by}, <Ago at={a.acknowledged_ms} /></span> : a.state === 'firing' && edit ? <Button size="small" icon={<CheckOutlined />} onClick={() => setTaking(a)}>{t('alert.take')}</Button> : '–') },
   ]
   return (

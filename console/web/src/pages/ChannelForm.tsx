@@ -43,7 +43,7 @@ export function ChannelForm({ channel, onClose }: { channel?: Channel; onClose: 
     const s: ChannelSpec = { title: spec.title.trim(), type: spec.type, disabled: spec.disabled || undefined }
     // An empty secret keeps the one that is stored.
     const some = (v: string | undefined) => v || undefined
-    if (spec.type === 'dingtalk' && dingtalk) s.dingtalk = { ...dingtalk, url: some(dingtalk.url), secret: some(dingtalk.secret), keywords: dingtalk.keywords?.length ? dingtalk.keywords : undefined, at_mobiles: dingtalk.at_mobiles?.length ? dingtalk.at_mobiles : undefined }
+    if (spec.type === 'dingtalk' && dingtalk) s.dingtalk = { ...dingtalk, url: some(dingtalk.url) as string, secret: some(dingtalk.secret), keywords: dingtalk.keywords?.length ? dingtalk.keywords : undefined, at_mobiles: dingtalk.at_mobiles?.length ? dingtalk.at_mobiles : undefined }
     if (spec.type === 'webhook' && webhook) s.webhook = { ...webhook, headers: readHeaders(headers), access_key: some(webhook.access_key), secret_key: some(webhook.secret_key) }
     if (spec.type === 'mail' && mail) s.mail = { ...mail, username: some(mail.username), password: some(mail.password) }
     return JSON.parse(JSON.stringify(s)) as ChannelSpec

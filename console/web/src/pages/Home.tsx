@@ -17,9 +17,13 @@ import { short } from '../format/numbers'
 import { useT } from '../i18n'
 import { ConditionText } from './conditions'
 
-const levels = ['P0', 'P1', 'P2', 'P3', 'P4']
+const levels = ['P0', 'P1', 'P2', 'P3', 'P4'] as const
 
-const intake = [{ expr: 'sum(rate(self_compute_lines_total[1m]))', area: true, name: 'lines/s' }]
+function at(o: Overview, level: (typeof levels)[number]): number {
+  return o.alarms_firing[level.toLowerCase() as Lowercase<typeof level>]
+}
+
+const intake = [{ expr: 'sum(rate(self_agent_lines_total[1m]))', area: true, name: 'lines/s' }]
 
 export default function Home() {
   const t = useT()
@@ -35,7 +39,7 @@ export default function Home() {
     <Page title={t('home.title')} actions={<TimeBar time={time} />}>
       <Loaded query={overview}>
         {(o) => {
-          const firing = levels.reduce((n, l) => n + (o.alarms[l] ?? 0), 0)
+          const firing = levels.reduce((n, l) => n + (at(o, l)), 0)
           return (
             <>
               {o.monitors === 0 && edit && (
@@ -58,7 +62,7 @@ export default function Home() {
                 <Figure name={t('home.freshness')} value={short(o.freshness_ms, 'ms')} hint={t('home.freshness.hint')} state={(o.freshness_ms ?? 0) > 5000 ? 'warn' : undefined} />
                 <Figure name={t('home.lines')} value={short(o.lines_per_second, '1/s')} hint={short(o.bytes_per_second, 'bytes/s')} />
                 <Figure name={t('home.settle')} value={short(o.settle_delay_ms, 'ms')} hint={t('home.settle.hint')} state={(o.settle_delay_ms ?? 0) > 60_000 ? 'warn' : undefined} />
-                <Figure name={t('home.firing')} value={<Link to={`${base}/alerts`}>{firing}</Link>} state={firing > 0 ? 'error' : undefined} hint={firing === 0 ? <State kind="ok">{t('home.calm')}</State> : <span className="row" style={{ gap: 4 }}>{levels.filter((l) => o.alarms[l]).map((l) => <span key={l}><Level level={l} /> {o.alarms[l]}</span>)}</span>} />
+                <Figure name={t('home.firing')} value={<Link to={`${base}/alerts`}>{firing}</Link>} state={firing > 0 ? 'error' : undefined} hint={firing === 0 ? <State kind="ok">{t('home.calm')}</State> : <span className="row" style={{ gap: 4 }}>{levels.filter((l) => at(o, l) > 0).map((l) => <span key={l}><Level level={l} /> {at(o, l)}</span>)}</span>} />
                 <Figure name={t('home.disk')} value={short(o.disk_bytes, 'bytes')} />
               </div>
               <div className="grid-2">
@@ -68,7 +72,7 @@ export default function Home() {
                 <Panel title={t('home.problems')}>
                   {o.problems.length === 0 ? <State kind="ok">{t('home.noProblems')}</State> : (
                     <ul style={{ margin: 0, paddingInlineStart: 0, listStyle: 'none' }}>
-                      {o.problems.slice(0, 12).map((p, i) => <li key={i} style={{ padding: '3px 0' }}><State kind="error">{p.agent_id ? <Link to={`${base}/agents/${p.agent_id}`}>{p.object || p.agent_id}</Link> : p.object}</State> <span>{p.message}</span></li>)}
+                      {o.problems.slice(0, 12).map((p, i) => <li key={p.code + i} style={{ padding: '3px 0' }}><State kind="error">{p.object}</State> <span>{p.message}</span></li>)}
                     </ul>
                   )}
                 </Panel>

@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Button, Input, Typography } from 'antd'
 import { useState } from 'react'
 import { del, get, post } from '../api/client'
-import type { JoinToken } from '../api/types'
+import type { JoinToken, NewJoinToken } from '../api/types'
 import { useConfirm } from '../components/confirm'
 import { Teach } from '../components/feedback'
 import { Field } from '../components/Field'
@@ -50,9 +50,9 @@ export default function Join() {
       </Panel>
       <FormModal open={open} title={t('join.create')} ok={t('token.make')} ready onClose={() => setOpen(false)}
         onSave={async () => {
-          const k = await post<JoinToken>('/api/v1/join_tokens', { label: form.label, expires_at: expiry(form.days) })
+          const k = await post<NewJoinToken>('/api/v1/join_tokens', { label: form.label, expires_at: expiry(form.days) })
           await client.invalidateQueries({ queryKey: ['join_tokens'] })
-          setSecret(k.secret ?? '')
+          setSecret(k.secret)
         }}>
         {(e) => (
           <>

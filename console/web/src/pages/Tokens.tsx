@@ -4,7 +4,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { Button, Input, Select } from 'antd'
 import { useState } from 'react'
 import { del, post } from '../api/client'
-import type { ApiToken, Role } from '../api/types'
+import type { ApiToken, NewApiToken, Role } from '../api/types'
 import { useWorkspace } from '../app/url'
 import { useConfirm } from '../components/confirm'
 import { Teach } from '../components/feedback'
@@ -45,10 +45,10 @@ export default function Tokens() {
       </Panel>
       <FormModal open={open} title={t('tokens.create')} ok={t('token.make')} ready={form.name.trim() !== ''} onClose={() => setOpen(false)}
         onSave={async () => {
-          const k = await post<ApiToken>('/api/v1/tokens', { name: form.name.trim(), workspace, role: form.role, expires_at: expiry(form.days) })
+          const k = await post<NewApiToken>('/api/v1/tokens', { name: form.name.trim(), workspace, role: form.role, expires_at: expiry(form.days) })
           await client.invalidateQueries({ queryKey: ['tokens'] })
           setForm({ ...form, name: '' })
-          setSecret(k.secret ?? '')
+          setSecret(k.secret)
         }}>
         {(e) => (
           <>

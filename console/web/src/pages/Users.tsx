@@ -26,7 +26,7 @@ export default function Users() {
     { title: t('user.name'), field: 'username', render: (_, u) => <Button type="link" style={{ padding: 0 }} onClick={() => setEditing(u)}>{u.username}</Button> },
     { title: t('user.display'), render: (_, u) => u.display_name || '–' },
     { title: t('monitor.state'), render: (_, u) => (u.disabled ? <State kind="paused">{t('monitor.disabled')}</State> : u.must_change_password ? <State kind="clock">{t('user.mustChange')}</State> : <State kind="ok">{t('user.active')}</State>) },
-    { title: t('user.roles'), render: (_, u) => (u.installation_admin ? <strong>{t('user.admin')}</strong> : <span className="labels">{Object.entries(u.roles ?? {}).map(([w, r]) => <span key={w} className="label"><span className="muted">{w}:</span> {t(`role.${r}`)}</span>)}</span>) },
+    { title: t('user.roles'), render: (_, u) => (u.installation_admin ? <strong>{t('user.admin')}</strong> : <span className="labels">{(Object.entries(u.roles) as [string, Role][]).map(([w, r]) => <span key={w} className="label"><span className="muted">{w}:</span> {t(`role.${r}`)}</span>)}</span>) },
     { title: t('user.lastLogin'), render: (_, u) => <Ago at={u.last_login_at} /> },
     { title: '', key: 'act', align: 'right', render: (_, u) => (
       <Space>
@@ -51,7 +51,7 @@ function UserForm({ user, onClose }: { user?: User; onClose: () => void }) {
   const client = useQueryClient()
   const workspaces = useQuery({ queryKey: ['workspaces', 'choices'], queryFn: ({ signal }) => get<List<Workspace>>('/api/v1/workspaces', { page_size: 100 }, signal) })
   const [form, setForm] = useState({ username: user?.username ?? '', password: '', display_name: user?.display_name ?? '', installation_admin: user?.installation_admin ?? false, disabled: user?.disabled ?? false })
-  const [roles, setRoles] = useState<[string, Role][]>(Object.entries(user?.roles ?? { default: 'viewer' as Role }))
+  const [roles, setRoles] = useState<[string, Role][]>(() => Object.entries(user?.roles ?? { default: 'viewer' }) as [string, Role][])
   const save = async () => {
     const body = { display_name: form.display_name || undefined, installation_admin: form.installation_admin, roles: Object.fromEntries(roles.filter(([w]) => w !== '')), password: form.password || undefined }
     if (user) await put(`/api/v1/users/${user.id}`, { ...body, version: user.version, disabled: form.disabled })

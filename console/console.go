@@ -62,7 +62,13 @@ type Console struct {
 
 	handler http.Handler
 	api     *api.API
+	log     *slog.Logger
+	// prune are the sweeps of Run, by what they remove.
+	prune map[string]func(context.Context) error
 }
+
+// pruneEvery is how often Run removes what has expired.
+const pruneEvery = 10 * time.Minute
 
 // Migrate brings all tables the console uses up to date.
 func Migrate(ctx context.Context, db *bun.DB) error {
@@ -95,7 +101,7 @@ func New(ctx context.Context, o Options) (*Console, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	c := &Console{}
+	c := &Console{log: o.Logger}
 	who := c.routes(o)
 	var err error
 	if c.OneTimePassword, err = who.Setup(ctx, o.AdminPassword); err != nil {
@@ -113,6 +119,7 @@ func New(ctx context.Context, o Options) (*Console, error) {
 		mux.Handle("/", ui)
 	}
 	repeat := &api.Idempotency{DB: o.DB, Box: o.Box, Log: o.Logger, Clock: o.Clock}
+	c.prune = map[string]func(context.Context) error{"expired sessions": who.Prune, "kept answers": repeat.Prune}
 	c.handler = api.Frame(o.Logger, site.Compress(who.Authenticate(api.Guard(repeat.Wrap(mux)))))
 	return c, nil
 }
@@ -132,6 +139,25 @@ func (c *Console) routes(o Options) *access.Access {
 
 // Handler answers all requests.
 func (c *Console) Handler() http.Handler { return c.handler }
+
+// Run removes expired sessions and kept answers from time to time until ctx
+// ends; it returns nil then.
+func (c *Console) Run(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		for what, sweep := range c.prune {
+			if err := sweep(ctx); err != nil && ctx.Err() == nil {
+				c.log.Warn("cannot remove "+what+", trying again later", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
 
 // OpenAPI returns the document that describes the API, as indented JSON. It
 // needs no database.

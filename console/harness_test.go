@@ -76,22 +76,24 @@ func start(t *testing.T, change ...func(*console.Options)) *installation {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { i.db.Close() })
-	if err := console.Migrate(ctx, i.db); err != nil {
-		t.Fatal(err)
-	}
 	box, err := secret.New(bytes.Repeat([]byte{1}, secret.KeyBytes))
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn := i.serveFakes()
 	o := console.Options{
-		DB: i.db, Box: box, Resources: resource.NewStore(i.db, box, resource.Builtin(func(logrule.Spec) error { return nil })...),
+		DB: i.db, Box: box,
 		Register: pharosv1.NewRegisterServiceClient(conn), Query: pharosv1.NewQueryServiceClient(conn),
 		Web: fs.FS(webFiles), AdminPassword: adminPassword, Version: "test", Logger: slog.New(slog.DiscardHandler), Clock: i.clock,
 	}
 	for _, c := range change {
 		c(&o)
 	}
+	i.db = o.DB
+	if err := console.Migrate(ctx, i.db); err != nil {
+		t.Fatal(err)
+	}
+	o.Resources = resource.NewStore(i.db, box, resource.Builtin(func(logrule.Spec) error { return nil })...)
 	if i.console, err = console.New(ctx, o); err != nil {
 		t.Fatal(err)
 	}

@@ -124,9 +124,6 @@ func (a *Access) signIn(ctx context.Context, in *signIn) (*signedIn, error) {
 	s := &session{Hash: secretHash(secret), UserID: u.ID, CreatedMs: now.UnixMilli(), ExpiresMs: now.Add(a.SessionIdle).UnixMilli()}
 	u.LastLoginMs = now.UnixMilli()
 	err = a.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.NewDelete().Model((*session)(nil)).Where("expires_ms <= ?", now.UnixMilli()).Exec(ctx); err != nil {
-			return err
-		}
 		if _, err := tx.NewInsert().Model(s).Exec(ctx); err != nil {
 			return err
 		}
@@ -151,6 +148,12 @@ func (a *Access) signIn(ctx context.Context, in *signIn) (*signedIn, error) {
 	out := &signedIn{SetCookie: cookie(secret, now.Add(a.SessionMax), in.secure)}
 	out.Body = SessionState{User: userOf(u, roles), Workspaces: spaces, ExpiresAt: time.UnixMilli(s.ExpiresMs).UTC()}
 	return out, nil
+}
+
+// Prune removes expired sessions.
+func (a *Access) Prune(ctx context.Context) error {
+	_, err := a.DB.NewDelete().Model((*session)(nil)).Where("expires_ms <= ?", a.Clock().UnixMilli()).Exec(ctx)
+	return err
 }
 
 func (a *Access) signOut(ctx context.Context, _ *struct{}) (*signedOut, error) {

@@ -67,6 +67,12 @@ func (i *Idempotency) Wrap(next http.Handler) http.Handler {
 	})
 }
 
+// Prune removes answers that need not be kept any longer.
+func (i *Idempotency) Prune(ctx context.Context) error {
+	_, err := i.DB.NewDelete().Model((*answer)(nil)).Where("created_ms < ?", i.Clock().Add(-keepAnswers).UnixMilli()).Exec(ctx)
+	return err
+}
+
 func hash(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
@@ -85,7 +91,8 @@ func (i *Idempotency) serve(w http.ResponseWriter, r *http.Request, p *Principal
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	now := i.Clock()
 	mine := &answer{Key: hash(p.UserID, p.TokenID, r.Method, r.URL.RequestURI(), key), Request: hash(string(body)), CreatedMs: now.UnixMilli(), Sealed: []byte{}}
-	if _, err := i.DB.NewDelete().Model((*answer)(nil)).Where("created_ms < ?", now.Add(-keepAnswers).UnixMilli()).Exec(ctx); err != nil {
+	// An answer that has grown old gives its key free.
+	if _, err := i.DB.NewDelete().Model(mine).WherePK().Where("created_ms < ?", now.Add(-keepAnswers).UnixMilli()).Exec(ctx); err != nil {
 		return err
 	}
 	res, err := i.DB.NewInsert().Model(mine).On("CONFLICT (key) DO NOTHING").Exec(ctx)

@@ -14,8 +14,8 @@ import (
 // agent is what register knows of an agent; guarded by Register.mu.
 type agent struct {
 	stored    enroll.Agent
-	session   *agentSession // nil while away
-	lastSeen  time.Time
+	session   *agentSession            // nil while away
+	lastSeen  time.Time                // of the hello or the last heartbeat
 	heartbeat *pharosv1.AgentHeartbeat // the last one
 	rate      rate
 

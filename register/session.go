@@ -195,11 +195,8 @@ func (r *Register) receive(s *agentSession, m *pharosv1.AgentSessionRequest) {
 	r.mu.Lock()
 	a := r.agents[s.id]
 	current := a != nil && a.session == s
-	if current {
-		a.lastSeen = now
-	}
 	if beat := m.GetHeartbeat(); beat != nil && current {
-		a.heartbeat = beat
+		a.lastSeen, a.heartbeat = now, beat
 		a.rate.update(beat.GetLoad(), now)
 	}
 	r.mu.Unlock()

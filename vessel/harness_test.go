@@ -206,7 +206,27 @@ func (c *fakeCompute) Ingest(stream pharosv1.ComputeService_IngestServer) error 
 	if err := stream.Send(&pharosv1.IngestResponse{CreditBytes: c.grant}); err != nil {
 		return err
 	}
-	for credit := c.grant; ; {
+	var mu sync.Mutex
+	credit := c.grant
+	taken := make(chan *pharosv1.AgentRevision, 10_000)
+	answered := make(chan struct{})
+	defer func() { close(taken); <-answered }()
+	go func() {
+		defer close(answered)
+		for r := range taken {
+			if !c.store(stream.Context(), r) {
+				continue
+			}
+			cost := rpc.RevisionCredit(r.GetRevision())
+			mu.Lock()
+			credit += cost
+			mu.Unlock()
+			_ = stream.Send(&pharosv1.IngestResponse{CreditBytes: cost, Acks: []*pharosv1.AgentAck{{AgentId: r.GetAgentId(), Ack: &pharosv1.Ack{
+				TaskId: r.GetRevision().GetTaskId(), WindowStartMs: r.GetRevision().GetWindowStartMs(), Part: r.GetRevision().GetPart(),
+				Revision: r.GetRevision().GetRevision()}}}})
+		}
+	}()
+	for {
 		m, err := stream.Recv()
 		if err != nil {
 			return err
@@ -224,34 +244,41 @@ func (c *fakeCompute) Ingest(stream pharosv1.ComputeService_IngestServer) error 
 			c.mu.Unlock()
 		case *pharosv1.IngestRequest_Revision:
 			cost := rpc.RevisionCredit(m.Revision.GetRevision())
-			if credit -= cost; credit < 0 && cost <= c.grant {
+			mu.Lock()
+			if credit -= cost; credit < 0 && (cost <= c.grant || credit+cost < c.grant) {
 				c.w.t.Errorf("the vessel exceeded its credit by %d bytes", -credit)
 			}
+			mu.Unlock()
 			c.mu.Lock()
 			c.got = append(c.got, m.Revision)
-			for c.hold {
-				released := c.released
-				c.mu.Unlock()
-				select {
-				case <-released:
-				case <-stream.Context().Done():
-					return nil
-				}
-				c.mu.Lock()
-			}
-			r := m.Revision.GetRevision()
-			k := keyOf(m.Revision.GetAgentId(), r)
-			c.durable[k] = max(c.durable[k], r.GetRevision())
 			c.mu.Unlock()
-			credit += cost
-			if err := stream.Send(&pharosv1.IngestResponse{CreditBytes: cost, Acks: []*pharosv1.AgentAck{{AgentId: m.Revision.GetAgentId(),
-				Ack: &pharosv1.Ack{TaskId: r.GetTaskId(), WindowStartMs: r.GetWindowStartMs(), Part: r.GetPart(), Revision: r.GetRevision()}}}}); err != nil {
-				return err
-			}
+			taken <- m.Revision
 		default:
 			c.w.t.Errorf("compute got %v", m)
 		}
 	}
+}
+
+// store makes a revision durable when the compute is not on hold; false if the
+// connection ended before.
+func (c *fakeCompute) store(ctx context.Context, r *pharosv1.AgentRevision) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.hold {
+		released := c.released
+		c.mu.Unlock()
+		select {
+		case <-released:
+		case <-ctx.Done():
+		}
+		c.mu.Lock()
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+	k := keyOf(r.GetAgentId(), r.GetRevision())
+	c.durable[k] = max(c.durable[k], r.GetRevision().GetRevision())
+	return true
 }
 
 func (c *fakeCompute) received() int {

@@ -98,6 +98,9 @@ func Admit(ctx context.Context, db *bun.DB, hello *pharosv1.AgentHello, now time
 	if !agentID.MatchString(hello.GetAgentId()) {
 		return "", denied("agent id %q is not valid; use 1 to 64 letters, digits, dots, _ or -", hello.GetAgentId())
 	}
+	if err := checkHost(hello.GetHost()); err != nil {
+		return "", err
+	}
 	err = db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		credential, err = admit(ctx, tx, hello, now)
 		return err
@@ -109,6 +112,28 @@ func Admit(ctx context.Context, db *bun.DB, hello *pharosv1.AgentHello, now time
 		return "", d
 	}
 	return "", fmt.Errorf("cannot admit agent %q: %w", hello.GetAgentId(), err)
+}
+
+// The most an agent may say of its host: it becomes labels of series.
+const (
+	maxHostText   = 255
+	maxHostLabels = 64
+)
+
+func checkHost(h *pharosv1.HostInfo) error {
+	texts := []string{h.GetHostname(), h.GetIp(), h.GetOs(), h.GetKernel(), h.GetArch(), h.GetTimezone()}
+	for name, value := range h.GetLabels() {
+		texts = append(texts, name, value)
+	}
+	for _, text := range texts {
+		if len(text) > maxHostText {
+			return denied("host information %.20q… has %d bytes; at most %d", text, len(text), maxHostText)
+		}
+	}
+	if n := len(h.GetLabels()); n > maxHostLabels {
+		return denied("the agent's configuration has %d labels; at most %d", n, maxHostLabels)
+	}
+	return nil
 }
 
 func admit(ctx context.Context, tx bun.Tx, hello *pharosv1.AgentHello, now time.Time) (string, error) {

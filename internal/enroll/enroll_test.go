@@ -109,6 +109,10 @@ func TestAdmitRefuses(t *testing.T) {
 		_, err := Admit(ctx, db, c.hello, now.Add(time.Minute))
 		mustDeny(t, err, c.want)
 	}
+	big := hello("a", "", short)
+	big.Host.Labels["az"] = strings.Repeat("z", 1000)
+	_, err = Admit(ctx, db, big, now)
+	mustDeny(t, err, "has 1000 bytes")
 	if agents, err := ListAgents(ctx, db); err != nil || len(agents) != 0 {
 		t.Fatal(agents, err)
 	}

@@ -13,11 +13,13 @@ import (
 )
 
 func testMatchers(t *testing.T, s *subject) {
+	var batch []store.Sample
 	for i, pairs := range [][]string{
 		{"a", "1"}, {"a", "2", "b", "x"}, {"a", "10", "b", "y"}, {"b", "x"}, {"a", "line\nbreak"}, {"a", "A"}, {"a", "食品.1"},
 	} {
-		s.samples(store.Sample{Labels: store.FromStrings(append(pairs, "__name__", "m")...), TimeMs: s.now, Value: float64(i)})
+		batch = append(batch, store.Sample{Labels: store.FromStrings(append(pairs, "__name__", "m")...), TimeMs: s.now, Value: float64(i)})
 	}
+	s.samples(batch...)
 	s.samples(store.Sample{Labels: store.FromStrings("__name__", "other", "a", "1"), TimeMs: s.now, Value: 7})
 	re := func(name, v string) store.Matcher { return store.Matcher{Type: store.MatchRegex, Name: name, Value: v} }
 	nre := func(name, v string) store.Matcher {

@@ -56,12 +56,14 @@ func testManySeries(t *testing.T, s *subject) {
 }
 
 func testLimits(t *testing.T, s *subject) {
+	var batch []store.Sample
 	for i := range 20 {
 		ls := store.FromStrings("__name__", "lim", "i", fmt.Sprint(i))
 		for m := range int64(10) {
-			s.samples(store.Sample{Labels: ls, TimeMs: s.now + m*minute, Value: 1})
+			batch = append(batch, store.Sample{Labels: ls, TimeMs: s.now + m*minute, Value: 1})
 		}
 	}
+	s.samples(batch...)
 	count := func(l store.Limits) (int, error) {
 		n := 0
 		err := s.Select(context.Background(), named("lim"), s.now, s.now+60*minute, l, func(*store.Series) error { n++; return nil })
@@ -98,7 +100,7 @@ func testCallbackError(t *testing.T, s *subject) {
 // testConcurrent writes and reads at once; a reader always sees what was
 // written before, and never a lower revision after a higher one.
 func testConcurrent(t *testing.T, s *subject) {
-	const writers, rounds = 4, 25
+	const writers, rounds = 3, 8
 	var wg sync.WaitGroup
 	fail := make(chan error, 2*writers)
 	for w := range writers {

@@ -11,7 +11,8 @@ import (
 // matcher finds a pattern in a line. All ways to do so take time linear in
 // the line.
 type matcher struct {
-	re *regexp.Regexp
+	re   *regexp.Regexp
+	walk *walker // nil if the pattern has none
 	// literal is in every match, so that most lines without one are passed at
 	// the speed of bytes.Index; empty: none is known.
 	literal []byte
@@ -26,7 +27,7 @@ func compileMatcher(pattern string) (*matcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &matcher{re: re, literal: []byte(requiredLiteral(parsed.Simplify()))}, nil
+	return &matcher{re: re, walk: newWalker(parsed), literal: []byte(requiredLiteral(parsed))}, nil
 }
 
 func (m *matcher) groups() int { return m.re.NumSubexp() }
@@ -34,6 +35,14 @@ func (m *matcher) groups() int { return m.re.NumSubexp() }
 // match returns the bounds of the match and its groups as two numbers each,
 // -1 for groups that took no part; nil if there is none.
 func (m *matcher) match(line []byte) []int {
+	if m.walk != nil {
+		if caps, found, ok := m.walk.match(line); ok {
+			if !found {
+				return nil
+			}
+			return caps
+		}
+	}
 	if len(m.literal) > 0 && !bytes.Contains(line, m.literal) {
 		return nil
 	}

@@ -13,6 +13,8 @@ import (
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 )
 
@@ -44,6 +46,7 @@ func serve(t *testing.T, lis net.Listener, opts []grpc.ServerOption) string {
 	pharosv1.RegisterRegisterServiceServer(s, echo{})
 	pharosv1.RegisterVesselServiceServer(s, echo{})
 	pharosv1.RegisterQueryServiceServer(s, echo{})
+	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(lis) }()
 	t.Cleanup(func() { s.Stop(); <-done })
@@ -126,7 +129,7 @@ func TestServersNeedTheClusterKey(t *testing.T) {
 	// Another key has another CA, so not even the handshake succeeds.
 	other := dialServer(t, addr, Server{Key: key(t, "efgh")})
 	_, err := pharosv1.NewQueryServiceClient(other).Query(t.Context(), &pharosv1.QueryRequest{})
-	mustCode(t, err, codes.Unavailable, "certificate")
+	mustCode(t, err, codes.Unavailable, "another cluster key?")
 
 	// An agent is trusted with its own calls only.
 	ca, err := key(t, "abcd").CA()
@@ -139,6 +142,9 @@ func TestServersNeedTheClusterKey(t *testing.T) {
 	}
 	_, err = pharosv1.NewQueryServiceClient(agent).Query(t.Context(), &pharosv1.QueryRequest{})
 	mustCode(t, err, codes.Unauthenticated, "cluster key")
+	if _, err := grpc_health_v1.NewHealthClient(agent).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+		t.Fatal(err)
+	}
 	tasks, err := pharosv1.NewRegisterServiceClient(agent).RunTask(t.Context(), &pharosv1.RunTaskRequest{})
 	if err == nil {
 		_, err = tasks.Recv()

@@ -213,7 +213,12 @@ func (c checkedTLS) Clone() credentials.TransportCredentials {
 
 // trust accepts servers whose certificate comes from one of roots.
 func trust(roots []*x509.Certificate) credentials.TransportCredentials {
-	return newCheckedTLS(func(chain []*x509.Certificate, host string) error { return verifyChain(chain, host, roots) })
+	return newCheckedTLS(func(chain []*x509.Certificate, host string) error {
+		if err := verifyChain(chain, host, roots); err != nil {
+			return fmt.Errorf("the server's certificate is not one of this installation; has it another cluster key? (%w)", err)
+		}
+		return nil
+	})
 }
 
 // verifyChain accepts a certificate that comes from one of roots and carries

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pharos-stack/pharos/console"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
 const (
@@ -181,6 +182,40 @@ func TestJoinTokensAndAgents(t *testing.T) {
 	c.fails(404, "not_found", "GET", "/api/v1/agents/none", nil)
 	c.fails(404, "not_found", "DELETE", "/api/v1/agents/none", nil)
 	if a := c.want(200, "GET", "/api/v1/servers?role=compute", nil); !strings.Contains(string(a.body), `"server_id":"c1"`) || strings.Contains(string(a.body), `"v1"`) {
+		t.Errorf("%s", a.body)
+	}
+}
+
+func TestAgentsShowOnlyTasksOfTheCallersWorkspaces(t *testing.T) {
+	i := start(t)
+	admin := i.admin()
+	admin.want(201, "POST", "/api/v1/workspaces", map[string]string{"name": "other", "title": "Other"})
+	tasks := []*pharosv1.TaskStatus{{TaskId: "host", MonitorId: "host"}}
+	for _, workspace := range []string{"default", "other"} {
+		var m monitor
+		admin.want(201, "POST", "/api/v1/workspaces/"+workspace+"/monitors", monitorBody).json(t, &m)
+		tasks = append(tasks, &pharosv1.TaskStatus{TaskId: "task-" + workspace, MonitorId: m.ID})
+	}
+	i.register.set(func(f *fakeRegister) {
+		f.agents = []*pharosv1.AgentState{
+			{AgentId: "a1", Health: pharosv1.AgentHealth_AGENT_HEALTH_HEALTHY, Connected: true, Labels: map[string]string{"az": "az1"},
+				Host: &pharosv1.HostInfo{Hostname: "web-1"}, Heartbeat: &pharosv1.AgentHeartbeat{Tasks: tasks}},
+			{AgentId: "a2", Health: pharosv1.AgentHealth_AGENT_HEALTH_CLOCK_SKEW, Reason: "5 s ahead", Host: &pharosv1.HostInfo{Hostname: "db-1"}}}
+	})
+	ann := i.user(admin, "ann", map[string]string{"default": "viewer"})
+	for query, want := range map[string]string{"": `"total":2`, "?az=az1": `"total":1`, "?health=clock_skew": "5 s ahead", "?q=WEB": `"total":1`, "?connected=false": "db-1"} {
+		if a := ann.want(200, "GET", "/api/v1/agents"+query, nil); !strings.Contains(string(a.body), want) {
+			t.Errorf("%s: %s", query, a.body)
+		}
+	}
+	a := ann.want(200, "GET", "/api/v1/agents/a1", nil)
+	for task, want := range map[string]bool{`"task_id":"host"`: true, "task-default": true, "task-other": false} {
+		if strings.Contains(string(a.body), task) != want {
+			t.Errorf("%s shown: %v in %s", task, !want, a.body)
+		}
+	}
+	ann.fails(404, "not_found", "GET", "/api/v1/overview?workspace=other", nil)
+	if a := ann.want(200, "GET", "/api/v1/overview", nil); !strings.Contains(string(a.body), `"agents":{"total":2,"healthy":1,"abnormal":0,"clock_skew":1,"connected":1}`) {
 		t.Errorf("%s", a.body)
 	}
 }

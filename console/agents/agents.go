@@ -212,9 +212,9 @@ func (a *Agents) tasks(ctx context.Context, states []*pharosv1.TaskStatus) ([]Ta
 	}
 	tasks := []Task{}
 	for _, s := range states {
-		m, isMonitor := monitors[s.GetMonitorId()]
-		if p.Roles[m.Workspace] == "" && isMonitor || s.GetMonitorId() != "" && !isMonitor {
-			continue
+		m := monitors[s.GetMonitorId()]
+		if isMonitor := strings.HasPrefix(s.GetMonitorId(), "mon_"); isMonitor && p.Roles[m.Workspace] == "" {
+			continue // in a workspace the caller does not see, or just deleted
 		}
 		t := Task{TaskID: s.GetTaskId(), MonitorID: s.GetMonitorId(), Monitor: m.Name, Workspace: m.Workspace, DefinitionRevision: s.GetDefinitionRevision(),
 			Error: s.GetError(), WatermarkMs: s.GetWatermarkMs(), LinesRead: s.GetLines().GetRead(), LinesMatched: s.GetLines().GetMatched(),

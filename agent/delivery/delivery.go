@@ -20,26 +20,16 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/pharos-stack/pharos/agent/outbox"
 	"github.com/pharos-stack/pharos/internal/rpc"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
-// Cursor hands out what is to be sent over one stream.
-type Cursor interface {
-	// Next returns the next revision that isn't acknowledged and wasn't handed
-	// out in this form, and waits for one.
-	Next(ctx context.Context) (*pharosv1.Revision, error)
-}
-
 // Options of a Delivery. All but Refused and the times are required.
 type Options struct {
 	AgentID string
-	// Stream begins anew with everything unacknowledged.
-	Stream func() Cursor
-	// Ack takes acknowledgements.
-	Ack func([]*pharosv1.Ack)
-	// Watermarks returns those of all tasks.
-	Watermarks func() []*pharosv1.Watermark
+	// Outbox has what is to be sent, and takes acknowledgements.
+	Outbox *outbox.Outbox
 	// Dial connects to a vessel. It may return before the connection stands.
 	Dial func(ctx context.Context, address string) (grpc.ClientConnInterface, io.Closer, error)
 	// Refused is told that the vessel doesn't accept the token. Default: nothing.
@@ -219,7 +209,7 @@ func (d *Delivery) once(parent context.Context, a *pharosv1.VesselAssignment, de
 			d.opts.Logger.Info("delivering", "vessel", a.GetAddress())
 		}
 		if len(resp.GetAcks()) > 0 {
-			d.opts.Ack(resp.GetAcks())
+			d.opts.Outbox.Ack(resp.GetAcks())
 		}
 		c.credit.grant(resp.GetCreditBytes())
 	}
@@ -244,7 +234,7 @@ func (d *Delivery) end() {
 }
 
 func (d *Delivery) sendRevisions(ctx context.Context, c *connection) {
-	cursor := d.opts.Stream()
+	cursor := d.opts.Outbox.Stream()
 	for {
 		// Credit first: a revision taken early might be outdated by the time it may be sent.
 		if c.credit.waitAny(ctx) != nil {
@@ -276,7 +266,7 @@ func (d *Delivery) sendWatermarks(ctx context.Context, c *connection) {
 	sent := map[string]int64{}
 	for {
 		var due []*pharosv1.Watermark
-		for _, w := range d.opts.Watermarks() {
+		for _, w := range d.opts.Outbox.Watermarks() {
 			if before, ok := sent[w.GetTaskId()]; !ok || before != w.GetTimeMs() {
 				due = append(due, w)
 				sent[w.GetTaskId()] = w.GetTimeMs()

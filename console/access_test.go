@@ -177,6 +177,10 @@ func TestTokensHaveOneWorkspaceAndNoMoreRightsThanTheirUser(t *testing.T) {
 	token.fails(403, "forbidden", "POST", "/api/v1/tokens", map[string]string{"name": "more", "workspace": "default", "role": "viewer"})
 	admin.makeToken("other", "admin").fails(403, "forbidden", "GET", "/api/v1/users", nil)
 
+	if a := ann.want(201, "POST", "/api/v1/tokens", map[string]string{"name": "own role", "workspace": "default"}); !strings.Contains(string(a.body), `"role":"editor"`) {
+		t.Errorf("%s", a.body)
+	}
+
 	var users struct {
 		Items []struct {
 			ID, Username string

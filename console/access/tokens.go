@@ -59,7 +59,7 @@ type tokenCreateIn struct {
 	Body struct {
 		Name      string     `json:"name" doc:"1 to 64 characters"`
 		Workspace string     `json:"workspace"`
-		Role      api.Role   `json:"role" enum:"viewer,editor,admin"`
+		Role      api.Role   `json:"role,omitempty" enum:"viewer,editor,admin" doc:"Absent: the caller's own"`
 		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"Absent: never"`
 	}
 }
@@ -124,6 +124,9 @@ func (a *Access) createToken(ctx context.Context, in *tokenCreateIn) (*tokenCrea
 	var es fielderr.Errors
 	if n := utf8.RuneCountInString(in.Body.Name); n < 1 || n > 64 {
 		es.Add("name", "bad_name", "has %d characters; give 1 to 64", n)
+	}
+	if in.Body.Role == "" {
+		in.Body.Role = p.Roles[in.Body.Workspace]
 	}
 	switch role := p.Roles[in.Body.Workspace]; {
 	case role.Rank() == 0:

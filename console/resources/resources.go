@@ -115,7 +115,8 @@ func (s *Resources) export(ctx context.Context, in *exportIn) (*exportOut, error
 	}
 	out := Export{Items: []Item{}}
 	for _, o := range objects {
-		out.Items = append(out.Items, Item{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: ItemMetadata(o.Metadata), Spec: o.Spec})
+		// The name alone: what is exported can be applied anywhere, and again later.
+		out.Items = append(out.Items, Item{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: ItemMetadata{Name: o.Metadata.Name}, Spec: o.Spec})
 	}
 	return &exportOut{Body: out}, nil
 }

@@ -81,7 +81,7 @@ func (l *Login) Run(ctx context.Context) error {
 }
 
 func (l *Login) makeToken(ctx context.Context, cookies []*http.Cookie, name string) (string, error) {
-	body, err := json.Marshal(map[string]any{"name": name, "workspace": l.Workspace, "role": "admin"})
+	body, err := json.Marshal(map[string]any{"name": name, "workspace": l.Workspace})
 	if err != nil {
 		return "", fmt.Errorf("cannot write request: %w", err)
 	}
@@ -103,11 +103,11 @@ func (l *Login) makeToken(ctx context.Context, cookies []*http.Cookie, name stri
 	if err != nil {
 		return "", fmt.Errorf("cannot make API token: %w", err)
 	}
-	var answer struct{ Token, Message string }
-	if err := json.Unmarshal(text, &answer); err != nil || answer.Token == "" {
+	var answer struct{ Secret, Message string }
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Secret == "" {
 		return "", fmt.Errorf("cannot make API token: %s: %s", resp.Status, answer.Message)
 	}
-	return answer.Token, nil
+	return answer.Secret, nil
 }
 
 // Apply creates or updates resources.

@@ -94,7 +94,10 @@ func DetectDelimiter(lines []string) string {
 // sample may end within a character.
 func DetectEncoding(sample []byte) logrule.Encoding {
 	for cut := 0; cut <= 3 && cut <= len(sample); cut++ {
-		if utf8.Valid(sample[:len(sample)-cut]) {
+		if s := sample[:len(sample)-cut]; utf8.Valid(s) {
+			if !isASCII(s) && looksGB(s) {
+				return logrule.EncodingGB18030
+			}
 			return logrule.EncodingUTF8
 		}
 	}

@@ -122,6 +122,9 @@ func (fs *FileState) observe(line []byte) (gb bool) {
 	}
 	switch {
 	case utf8.Valid(line):
+		if looksGB(line) {
+			return true // it may be either: no evidence
+		}
 		fs.Evidence = max(fs.Evidence, 0) + 1
 	case validGB(line):
 		fs.Evidence = min(fs.Evidence, 0) - 1

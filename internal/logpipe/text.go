@@ -104,6 +104,31 @@ func validGB(b []byte) bool {
 	return true
 }
 
+// looksGB reports whether a text that is valid UTF-8 is more likely GB18030:
+// some common Chinese words in GBK, such as 食品, are also pairs of letters of
+// two bytes in UTF-8. It is so when all there is beyond ASCII are runs of two
+// or more common Chinese characters.
+func looksGB(b []byte) bool {
+	for len(b) > 0 {
+		if b[0] < 0x80 {
+			b = b[1:]
+			continue
+		}
+		n := 0
+		for len(b) >= 2 && b[0] >= 0x80 {
+			if b[0] < 0xB0 || b[0] > 0xDF || b[1] < 0xA1 {
+				return false
+			}
+			b = b[2:]
+			n++
+		}
+		if n < 2 {
+			return false
+		}
+	}
+	return true
+}
+
 // gbStep is how far to go to the next character; a byte that begins none is
 // passed on its own.
 func gbStep(b []byte) int { return max(1, gbLen(b)) }

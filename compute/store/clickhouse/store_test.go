@@ -94,3 +94,15 @@ func TestOpenErrors(t *testing.T) {
 		t.Errorf("retention: %v", err)
 	}
 }
+
+func TestRows(t *testing.T) {
+	server(t)
+	storetest.RunRows(t, func(t *testing.T, retention time.Duration) store.Rows {
+		r, err := OpenRows(context.Background(), Options{DSN: database(t), Retention: retention})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		return r
+	})
+}

@@ -138,3 +138,14 @@ func TestOpenErrors(t *testing.T) {
 		t.Errorf("opened a directory in use: %v", err)
 	}
 }
+
+func TestRows(t *testing.T) {
+	storetest.RunRows(t, func(t *testing.T, retention time.Duration) store.Rows {
+		r, err := OpenRows(Options{Dir: t.TempDir(), Retention: retention, MemoryBytes: 64 << 20, ReserveBytes: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		return r
+	})
+}

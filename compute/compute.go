@@ -38,6 +38,9 @@ import (
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
+// failedGrace is how long Run waits for its goroutines when the journal has failed.
+const failedGrace = 3 * time.Second
+
 // Options of a compute. The zero value of a field means its default.
 type Options struct {
 	// ID names this compute in the cluster. Required.
@@ -239,7 +242,19 @@ func (c *Compute) Run(ctx context.Context) error {
 		}
 		g.Go(func() error { return session.Run(ctx) })
 	}
-	err := g.Wait()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	var err error
+	select {
+	case err = <-ended:
+	case <-c.journal.Failed():
+		// The engine may hold those forever who wait for it. The process has to end.
+		select {
+		case err = <-ended:
+		case <-time.After(failedGrace):
+			return c.journal.Err()
+		}
+	}
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

@@ -241,7 +241,6 @@ func (c *Compute) put(b *journal.Batch, it *intake) (*win, error) {
 		b.Mark(id)
 		w.marked = true
 	}
-	c.stats.lines.Add(r.GetLines().GetMatched())
 	return w, nil
 }
 

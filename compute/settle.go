@@ -35,8 +35,10 @@ type job struct {
 	missing  []string
 	// advance is where the monitor's cursor moves; 0: it stays.
 	advance int64
-	plan    *window.Plan
-	meta    *metadata
+	// before are the lines that the window had when it settled the last time.
+	before uint64
+	plan   *window.Plan
+	meta   *metadata
 }
 
 // settle settles the windows that are due.
@@ -281,6 +283,7 @@ func (c *Compute) prepare(b *journal.Batch, j *job, samples []store.WindowSample
 	admitted := j.mon.keys.Admit(x.merged.Rows, j.id.StartMs, now, j.plan.KeyLimit, false)
 	record := &journal.Settled{Expected: uint32(j.expected), Missing: j.missing}
 	if before != nil {
+		j.before = before.State.GetLines()
 		record.Expected = before.Expected
 		record.Missing = window.StillMissing(j.id.EndMs(), before.Missing, j.mon.markOf)
 	}
@@ -328,6 +331,7 @@ func (c *Compute) settled(jobs []job, records []*journal.Settled) {
 	for i := range jobs {
 		j, r := &jobs[i], records[i]
 		c.unsynced[j.id] = r.State.GetRevision()
+		c.stats.lines.Add(r.State.GetLines() - j.before)
 		j.mon.setIncomplete(j.id, len(r.Missing) > 0)
 		if j.advance > 0 && j.advance > j.mon.cursor && j.plan.LengthMs == j.mon.plan.LengthMs {
 			j.mon.cursor = j.advance

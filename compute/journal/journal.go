@@ -175,7 +175,12 @@ func (j *Journal) Room() error {
 }
 
 // DiskBytes is what the journal occupies.
-func (j *Journal) DiskBytes() uint64 { return j.db.Metrics().DiskSpaceUsage() }
+func (j *Journal) DiskBytes() uint64 {
+	if j.failure.Load() != nil {
+		return 0 // the engine may never answer
+	}
+	return j.db.Metrics().DiskSpaceUsage()
+}
 
 // Commit takes a batch. When it returns nil, the batch is on disk.
 func (j *Journal) Commit(b *Batch) error {

@@ -25,7 +25,12 @@ try {
         if (only && !only.includes(name)) continue
         await page.goto(s.url + path)
         await settled(page)
-        await page.screenshot({ path: join(s.folder, `${name}-${theme}-${language}.png`), fullPage: true })
+        // As high as the page, so that what sticks to the window's edges stands where it belongs.
+        const height = await page.evaluate(() => document.documentElement.scrollHeight)
+        await page.setViewportSize({ width: 1440, height: Math.min(3000, Math.max(900, height)) })
+        await settled(page)
+        await page.screenshot({ path: join(s.folder, `${name}-${theme}-${language}.png`) })
+        await page.setViewportSize({ width: 1440, height: 900 })
       }
       await context.close()
     }

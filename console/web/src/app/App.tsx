@@ -132,7 +132,7 @@ export function App() {
     dayjs.locale(language === 'zh-CN' ? 'zh-cn' : 'en')
   }, [language])
   return (
-    <ConfigProvider theme={themeFor(dark)} locale={language === 'zh-CN' ? zh : en}>
+    <ConfigProvider button={{ autoInsertSpace: false }} theme={themeFor(dark)} locale={language === 'zh-CN' ? zh : en}>
       <AntApp>
         <RouterProvider router={router} />
       </AntApp>

@@ -12,6 +12,7 @@ import { tickText, ticks } from '../time/ticks'
 import type { Span } from '../time/range'
 import { connect, init, type ECharts } from './echarts'
 import { seriesColor, stateColors } from './palette'
+import { niceScale } from './scale'
 import { useElementWidth } from './width'
 
 export interface ChartSeries {
@@ -151,11 +152,13 @@ export default function TimeChart(p: TimeChartProps) {
     const thresholds = p.thresholds ?? []
     const top = Math.max(...thresholds.map((x) => x.value), p.max ?? -Infinity)
     const low = Math.min(...thresholds.map((x) => x.value), 0)
+    const binary = unit.startsWith('bytes')
+    const scale = (top === -Infinity && !binary) || low < 0 ? undefined : niceScale(Math.max(top, ...p.series.flatMap((s) => s.points.map(([, v]) => v ?? 0))), Math.max(2, Math.round(height / 60)), binary)
     const shown = p.series.filter((s) => only === null || s.name === only)
     const option: EChartsCoreOption = {
       animation: false,
       aria: { enabled: true, label: { description: p.title } },
-      textStyle: { fontFamily: 'inherit', color: ink },
+      textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: ink },
       grid: { left: plotLeft, right: plotRight, top: 12, bottom: 24 },
       xAxis: {
         type: 'time', min: p.span.start, max: p.span.end,
@@ -168,7 +171,7 @@ export default function TimeChart(p: TimeChartProps) {
       yAxis: {
         type: 'value',
         min: low < 0 ? undefined : (v: { min: number }) => Math.min(0, v.min),
-        max: top === -Infinity ? undefined : (v: { max: number }) => (Number.isFinite(v.max) ? Math.max(v.max, top + Math.abs(top) * 0.1) : top * 1.1 || 1),
+        max: scale?.max, interval: scale?.step, minInterval: p.bars ? 1 : undefined,
         splitNumber: Math.max(2, Math.round(height / 60)),
         axisLabel: { color: ink, fontSize: 12, formatter: (v: number) => short(v, unit) },
         splitLine: { lineStyle: { color: line } },

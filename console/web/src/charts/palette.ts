@@ -1,7 +1,7 @@
 /** Colours of series. They differ in lightness as well as hue, so that people who confuse hues can tell them apart; none is a state colour. */
 export const seriesColors = {
-  light: ['#0072b2', '#b5570a', '#6a51a3', '#00796b', '#a6376b', '#5a6b7b', '#8a6d00', '#2b4c9b', '#7f4a2e', '#3d7d9a'],
-  dark: ['#56b4e9', '#e69f4d', '#b39ddb', '#4dc4ae', '#e58ab4', '#a9b7c6', '#d9c04a', '#8fa8f5', '#c99b7d', '#7fd0ec'],
+  light: ['#0072b2', '#b5570a', '#6a51a3', '#00796b', '#a6376b', '#8a6d00', '#2b4c9b', '#7f4a2e', '#3d7d9a', '#4f6228'],
+  dark: ['#56b4e9', '#e69f4d', '#b39ddb', '#4dc4ae', '#e58ab4', '#d9c04a', '#8fa8f5', '#c99b7d', '#7fd0ec', '#b5cf7a'],
 } as const
 
 export type Mode = keyof typeof seriesColors

@@ -5,7 +5,7 @@ import dayjs from 'dayjs'
 import { useEffect, useState } from 'react'
 import type { TimeState } from '../app/url'
 import { usePrefs } from '../app/prefs'
-import { full, relative, toMs, zoneOffsetMs } from '../format/times'
+import { full, relative, spoken, toMs, zoneOffsetMs } from '../format/times'
 import { useT } from '../i18n'
 import { quickRanges, refreshChoices, shift } from '../time/range'
 
@@ -40,10 +40,10 @@ export function Moment({ at }: { at: string | number | null | undefined }) {
 /** TimeBar chooses range and refresh; both are in the URL. */
 export function TimeBar({ time, loading }: { time: TimeState; loading?: boolean }) {
   const t = useT()
-  const { zone } = usePrefs()
+  const { zone, language } = usePrefs()
   const [open, setOpen] = useState(false)
   const quick = time.range.to === 'now' && time.range.from.startsWith('now-') ? time.range.from.slice(4) : null
-  const text = quick ? t('time.last', { range: quick }) : `${full(time.span.start, zone).slice(0, 16)} – ${full(time.span.end, zone).slice(0, 16)}`
+  const text = quick ? t('time.last', { range: spoken(quick, language) }) : `${full(time.span.start, zone).slice(0, 16)} – ${full(time.span.end, zone).slice(0, 16)}`
   // The picker works in the browser's zone; moments are moved so that it shows the person's.
   const toPicker = (ms: number) => dayjs(ms + zoneOffsetMs(ms, zone) + new Date(ms).getTimezoneOffset() * 60_000)
   const fromPicker = (d: dayjs.Dayjs) => {
@@ -60,7 +60,7 @@ export function TimeBar({ time, loading }: { time: TimeState; loading?: boolean 
             <div className="range-quick">
               {quickRanges.map((r) => (
                 <Button key={r} type={r === quick ? 'primary' : 'default'} size="small" onClick={() => { time.setRange({ from: 'now-' + r, to: 'now' }); setOpen(false) }}>
-                  {t('time.last', { range: r })}
+                  {t('time.last', { range: spoken(r, language) })}
                 </Button>
               ))}
             </div>
@@ -82,7 +82,7 @@ export function TimeBar({ time, loading }: { time: TimeState; loading?: boolean 
       <Button icon={<ZoomOutOutlined />} aria-label={t('time.wider')} title={t('time.wider')} onClick={() => time.setRange(shift(time.span, 'wider', Date.now()))} />
       <Select
         aria-label={t('time.refresh')} value={time.refresh} onChange={time.setRefresh} popupMatchSelectWidth={false} style={{ minWidth: 92 }}
-        options={refreshChoices.map((r) => ({ value: r, label: r === 'off' ? t('time.off') : t('time.every', { every: r }) }))}
+        options={refreshChoices.map((r) => ({ value: r, label: r === 'off' ? t('time.off') : t('time.every', { every: spoken(r, language) }) }))}
       />
       <Button icon={<ReloadOutlined />} aria-label={t('action.refresh')} title={t('action.refresh')} loading={loading} onClick={time.now} />
     </Space.Compact>

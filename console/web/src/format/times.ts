@@ -65,3 +65,10 @@ export function toMs(v: string | number | null | undefined): number | null {
   const ms = typeof v === 'number' ? v : Date.parse(v)
   return Number.isFinite(ms) && ms > 0 ? ms : null
 }
+
+const units: Record<string, [string, string]> = { s: [' s', ' 秒'], m: [' min', ' 分钟'], h: [' h', ' 小时'], d: [' d', ' 天'] }
+
+/** spoken writes a duration such as 15m as people say it: 15 min, 15 分钟. */
+export function spoken(text: string, locale: string): string {
+  return text.replaceAll(/(\d+)([smhd])/g, (_, n: string, u: string) => n + units[u]![locale.startsWith('zh') ? 1 : 0] + ' ').trim()
+}

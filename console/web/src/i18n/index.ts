@@ -17,6 +17,7 @@ void i18n.use(initReactI18next).init({
   fallbackLng: 'en',
   keySeparator: false,
   nsSeparator: false,
+  showSupportNotice: false,
   interpolation: { escapeValue: false },
   resources: { en: { translation: english }, 'zh-CN': { translation: chinese } },
 })

@@ -38,6 +38,7 @@ export const placeTexts = {
   'audit.about': ['Every change, who made it and when. Secrets are left out.', '每次变更的操作人和时间，不含机密信息。'],
   'audit.action': ['Action', '操作'],
   'audit.after': ['After', '变更后'],
+  'audit.allKinds': ['All kinds', '全部类型'],
   'audit.before': ['Before', '变更前'],
   'audit.empty': ['No changes yet', '还没有变更'],
   'audit.kind': ['Kind', '类型'],

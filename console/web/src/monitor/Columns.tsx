@@ -85,7 +85,7 @@ export function ColumnsSection({ spec, setSpec, errors, sample, dry }: Props) {
                       {bad && <div className="field"><div className="bad" role="alert">{bad}</div></div>}
                     </td>
                     <td className="mono" style={{ maxWidth: 260, overflowWrap: 'anywhere' }}>
-                      {v.seen.map((s, j) => <span key={j} className="label" style={{ marginInlineEnd: 4 }}>{s === '' ? t('editor.columns.emptyValue') : s}</span>)}
+                      {v.seen.map((s, j) => <span key={j} className="label ellipsis" title={s} style={{ marginInlineEnd: 4 }}>{s === '' ? t('editor.columns.emptyValue') : s}</span>)}
                       {v.missing > 0 && <span className="state-warn">{t('editor.columns.missing', { n: v.missing, total: v.total })}</span>}
                     </td>
                     <td><Button type="text" icon={<DeleteOutlined />} aria-label={t('editor.columns.remove', { name: c.name })} title={t('editor.columns.remove', { name: c.name })} onClick={() => setSpec((old) => removeColumn(old, i))} /></td>

@@ -164,7 +164,7 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
             <ColumnsSection spec={spec} setSpec={setSpec} errors={errors} sample={sample} dry={dry.data} />
           </Panel>
           <Panel title={<Step n={4} text={t('editor.step.time')} />} label={t('editor.step.time')}>
-            <TimeSection spec={spec} change={change} errors={errors} detected={sample?.timeFormat ?? ''} dry={dry.data} />
+            <TimeSection spec={spec} change={change} errors={errors} detected={sample?.timeFormat} dry={dry.data} />
           </Panel>
           <Panel title={<Step n={5} text={t('editor.step.filters')} />} label={t('editor.step.filters')}>
             <FilterSection spec={spec} change={change} errors={errors} dry={dry.data} />

@@ -71,7 +71,7 @@ function Figures({ spec, dry, error, runnable }: { spec: MonitorSpec; dry: DryRu
               {rows.slice(0, 100).map((r, i) => (
                 <tr key={i}>
                   <td>{at(r.window_ms)}</td>
-                  {keys.map((k, j) => <td key={k} style={{ overflowWrap: 'anywhere' }}>{r.key?.[j] ?? '–'}</td>)}
+                  {keys.map((k, j) => <td key={k} className="ellipsis" title={r.key[j]}>{r.key?.[j] ?? '–'}</td>)}
                   {stats.map((_, j) => <td key={j} className="num" title={exact(r.figures[j], '', language)}>{short(r.figures[j])}</td>)}
                 </tr>
               ))}

@@ -6,6 +6,8 @@ import type { DryRun, FilterRow, MonitorSpec, StatKind, Statistic } from '../api
 import { Field } from '../components/Field'
 import type { FieldErrors } from '../components/fieldErrors'
 import { Moment } from '../components/time'
+import { usePrefs } from '../app/prefs'
+import { spoken } from '../format/times'
 import { useT } from '../i18n'
 import { figureName, groupLabels, timeFormats, windows } from './spec'
 
@@ -19,7 +21,7 @@ const zones: string[] = Intl.supportedValuesOf('timeZone')
 
 export const zoneOptions = ['UTC', ...zones.filter((z) => z !== 'UTC')].map((z) => ({ value: z, label: z }))
 
-export function TimeSection({ spec, change, errors, detected, dry }: SectionProps & { detected: string; dry: DryRun | undefined }) {
+export function TimeSection({ spec, change, errors, detected, dry }: SectionProps & { detected: string | undefined; dry: DryRun | undefined }) {
   const t = useT()
   const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
   const good = dry?.lines?.filter((l) => l.time_ms) ?? []
@@ -27,7 +29,7 @@ export function TimeSection({ spec, change, errors, detected, dry }: SectionProp
   return (
     <>
       <div className="fields">
-        <Field label={t('editor.field.timeFormat')} hint={detected ? t('editor.detected', { format: detected }) : t('editor.undetected')} bad={errors.at('spec.time.format')}>
+        <Field label={t('editor.field.timeFormat')} hint={detected === undefined ? undefined : detected ? t('editor.detected', { format: detected }) : t('editor.undetected')} bad={errors.at('spec.time.format')}>
           {(a) => (
             <Select {...a} style={{ width: '100%' }} value={spec.time.format} onChange={(format) => change({ time: { ...spec.time, format } })}
               options={timeFormats.map((f) => ({ value: f, label: t(`timeFormat.${f}`) }))} />
@@ -118,6 +120,7 @@ const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max']
 
 export function FiguresSection({ spec, change, errors, fixedType }: SectionProps & { fixedType?: 'minute' | 'minute_multi' }) {
   const t = useT()
+  const { language } = usePrefs()
   const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
   const stats = spec.statistics ?? []
   const set = (i: number, s: Partial<Statistic>) => change({ statistics: stats.map((x, j) => (j === i ? { ...x, ...s } : x)) })
@@ -134,7 +137,7 @@ export function FiguresSection({ spec, change, errors, fixedType }: SectionProps
           )}
         </Field>
         <Field label={t('editor.field.window')} hint={t('editor.hint.window')} bad={errors.at('spec.window')}>
-          {(a) => <Select {...a} style={{ width: '100%' }} value={spec.window ?? '1m'} onChange={(window) => change({ window })} options={windows.map((w) => ({ value: w, label: t('editor.perWindow', { window: w }) }))} />}
+          {(a) => <Select {...a} style={{ width: '100%' }} value={spec.window ?? '1m'} onChange={(window) => change({ window })} options={windows.map((w) => ({ value: w, label: t('editor.perWindow', { window: spoken(w, language) }) }))} />}
         </Field>
       </div>
       <table className="plain-table">

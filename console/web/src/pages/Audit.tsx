@@ -1,6 +1,8 @@
 /** Who changed what, with the state before and after. */
+import { Input, Select } from 'antd'
+import { useUrlStates } from '../app/url'
 import { Teach } from '../components/feedback'
-import { ListTable, SearchField, useList, type Column } from '../components/ListTable'
+import { ListTable, useList, type Column } from '../components/ListTable'
 import { Page, Panel } from '../components/page'
 import { Moment } from '../components/time'
 import type { AuditEntry } from '../api/types'
@@ -12,7 +14,10 @@ function pretty(v: unknown): string {
 
 export default function Audit() {
   const t = useT()
-  const list = useList<AuditEntry>('/api/v1/audit_log')
+  const [params, set] = useUrlStates()
+  const kind = params.get('kind') ?? ''
+  const actor = params.get('actor') ?? ''
+  const list = useList<AuditEntry>('/api/v1/audit_log', { kind, actor })
   const columns: Column<AuditEntry>[] = [
     { title: t('audit.time'), render: (_, e) => <Moment at={e.time_ms} /> },
     { title: t('audit.who'), dataIndex: 'actor' },
@@ -24,9 +29,14 @@ export default function Audit() {
   ]
   return (
     <Page title={t('nav.audit')} about={t('audit.about')}>
-      <Panel className="flush" label={t('nav.audit')} extra={<SearchField />}>
+      <Panel className="flush" label={t('nav.audit')} extra={
+        <>
+          <Input allowClear style={{ width: 200 }} aria-label={t('audit.who')} placeholder={t('audit.who')} defaultValue={actor} onPressEnter={(e) => set({ actor: e.currentTarget.value, page: undefined })} onClear={() => set({ actor: undefined, page: undefined })} />
+          <Select aria-label={t('audit.kind')} style={{ width: 160 }} value={kind} onChange={(v) => set({ kind: v, page: undefined })} options={[{ value: '', label: t('audit.allKinds') }, ...['LogMonitor', 'AlarmRule', 'Channel', 'User', 'Workspace', 'Session'].map((k) => ({ value: k, label: k }))]} />
+        </>
+      }>
         <ListTable
-          list={list} columns={columns} rowKey={(e) => String(e.id)} label={t('nav.audit')} filtered={false} empty={<Teach title={t('audit.empty')} text={t('audit.about')} />}
+          list={list} columns={columns} rowKey={(e) => String(e.id)} label={t('nav.audit')} filtered={kind !== '' || actor !== ''} empty={<Teach title={t('audit.empty')} text={t('audit.about')} />}
           expandable={{
             rowExpandable: (e) => !!e.before || !!e.after,
             expandedRowRender: (e) => (

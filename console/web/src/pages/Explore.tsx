@@ -11,12 +11,19 @@ import { errorText, Teach } from '../components/feedback'
 import { Page, Panel } from '../components/page'
 import { Moment, TimeBar } from '../components/time'
 import { exact, promDuration } from '../format/numbers'
+import { spoken } from '../format/times'
 import { useT } from '../i18n'
 import { stepFor } from '../time/range'
 
 const PromEditor = lazy(() => import('../components/PromEditor'))
 
 const letters = 'ABCDEFGHIJ'
+
+/** differing leaves those labels that tell a result's series apart; all of them when there is one series. */
+function differing(r: PromResult, labels: Record<string, string>): Record<string, string> {
+  if (r.series.length < 2) return labels
+  return Object.fromEntries(Object.entries(labels).filter(([k, v]) => r.series.some((s) => s.labels[k] !== v)))
+}
 
 interface Row {
   key: string
@@ -55,7 +62,8 @@ export default function Explore() {
   })
   const many = asked.filter((a) => a !== '').length > 1
   const series: ChartSeries[] = results.flatMap((r, i) => (r.data?.type === 'matrix' ? r.data.series : []).slice(0, 100).map((s) => {
-    const name = s.labels.__name__ ? s.labels.__name__ + (Object.keys(s.labels).length > 1 ? `{${labelText(s.labels)}}` : '') : labelText(s.labels)
+    const rest = differing(r.data!, s.labels)
+    const name = s.labels.__name__ && !rest.__name__ && Object.keys(rest).length > 0 ? labelText(rest) : (s.labels.__name__ ?? '') + (Object.keys(rest).some((k) => k !== '__name__') ? `{${labelText(rest)}}` : s.labels.__name__ ? '' : '{}')
     return { name: many ? `${letters[i]}: ${name}` : name, points: s.points }
   }))
   const count = results.reduce((n, r) => n + (r.data?.series.length ?? 0), 0)
@@ -90,7 +98,7 @@ export default function Explore() {
       ) : (
         <Panel
           title={t('explore.result', { n: count })} label={t('explore.result', { n: count })}
-          extra={<>{view === 'chart' && <span className="muted">{t('explore.step', { step: promDuration(step) })}</span>}<Segmented aria-label={t('explore.view')} value={view} onChange={(v) => set({ view: v === 'chart' ? undefined : String(v) })} options={[{ value: 'chart', label: t('explore.chart') }, { value: 'table', label: t('explore.table') }]} /></>}
+          extra={<>{view === 'chart' && <span className="muted">{t('explore.step', { step: spoken(promDuration(step), language) })}</span>}<Segmented aria-label={t('explore.view')} value={view} onChange={(v) => set({ view: v === 'chart' ? undefined : String(v) })} options={[{ value: 'chart', label: t('explore.chart') }, { value: 'table', label: t('explore.table') }]} /></>}
         >
           {view === 'chart' ? (
             <TimeChart title={asked.join(', ')} series={series} span={time.span} height={360} onZoom={(s) => time.setRange({ from: String(s.start), to: String(s.end) })} />

@@ -7,6 +7,7 @@ import { Link, useNavigate, useParams } from 'react-router'
 import { del, get, inWorkspace, post } from '../api/client'
 import { queryRange } from '../api/prom'
 import type { Monitor, MonitorWindows, Statistic, WindowState } from '../api/types'
+import { usePrefs } from '../app/prefs'
 import { useRights } from '../app/session'
 import { useTime, useUrlState, useWorkspace } from '../app/url'
 import { ChartLoading, TimeChart, type ChartSeries } from '../charts'
@@ -16,6 +17,7 @@ import { ErrorNote, errorText, Loaded } from '../components/feedback'
 import { Figure, Page, Panel } from '../components/page'
 import { TimeBar } from '../components/time'
 import { promDuration, share, short } from '../format/numbers'
+import { spoken } from '../format/times'
 import { useT } from '../i18n'
 import { AgentsTab } from '../monitor/AgentsTab'
 import { KeysTable } from '../monitor/KeysTable'
@@ -127,9 +129,10 @@ function Chart({ monitor, windows, time }: { monitor: Monitor; windows: WindowSt
   }, [data.data, grouped, labels, totalName, title])
   const gaps = useMemo(() => incompleteSpans(windows), [windows])
   const step = stepOf(win, time.span)
+  const { language } = usePrefs()
   return (
     <Panel
-      title={`${figureName(stat)} ${t('monitor.per', { step: promDuration(step) })}`} label={t('monitor.chart')}
+      title={`${figureName(stat)} ${t('monitor.per', { step: spoken(promDuration(step), language) })}`} label={t('monitor.chart')}
       extra={
         <>
           {stats.length > 1 && <Segmented aria-label={t('monitor.figure')} value={figureName(stat)} onChange={(v) => setFigure(String(v))} options={stats.map((s) => figureName(s))} />}

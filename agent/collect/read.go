@@ -1,0 +1,265 @@
+package collect
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/pharos-stack/pharos/agent/files"
+	"github.com/pharos-stack/pharos/internal/logpipe"
+	"github.com/pharos-stack/pharos/internal/logrule"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
+)
+
+const (
+	blockSize = 1 << 20
+	// turnBytes is how much of one file is read before others have their turn.
+	turnBytes = 16 << 20
+)
+
+// readAll reads what is new in all logs that may have something, and reports
+// whether there is more.
+func (c *Collector) readAll(now time.Time) (backlog bool) {
+	for _, p := range c.paths {
+		if !p.changed {
+			continue
+		}
+		p.changed = false
+		c.look(p)
+		for _, g := range slices.Clone(p.generations) {
+			if c.readGeneration(p, g, now) {
+				p.changed, backlog = true, true
+			}
+		}
+	}
+	return backlog
+}
+
+// readGeneration reads a turn's worth and reports whether there is more.
+func (c *Collector) readGeneration(p *path, g *generation, now time.Time) (more bool) {
+	info, err := files.StatFile(g.file)
+	if err != nil {
+		c.fail(p, err)
+		return false
+	}
+	if !g.gone.IsZero() && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
+		g.grown = now
+		g.seen, g.mtimeNs = info.Size, info.MtimeNs
+	}
+	ended := !g.gone.IsZero() && now.Sub(g.grown) >= endlessAfter
+	moved := false
+	for budget := int64(turnBytes); budget > 0; {
+		cur := g.behind(info.Size)
+		if cur == nil {
+			break
+		}
+		n, err := c.readBlock(p, g, cur, info.Size, ended, now)
+		if err != nil {
+			c.fail(p, err)
+			break
+		}
+		if n == 0 {
+			break
+		}
+		moved = true
+		budget -= n
+		more = budget <= 0
+	}
+	if moved {
+		g.merge()
+		c.moveContent(g)
+		c.dirty = true
+	}
+	if !more && !g.gone.IsZero() {
+		if now.Sub(g.grown) >= drainFor || ended && g.behind(info.Size) == nil && len(p.generations) > 3 {
+			c.finish(p, g)
+		} else {
+			p.changed = true // its writer may go on, and its last line may want its end
+		}
+	}
+	return more
+}
+
+// behind returns the cursor that is furthest behind and not known to wait for
+// the end of a line.
+func (g *generation) behind(size int64) *cursor {
+	var least *cursor
+	for _, cur := range g.cursors {
+		if cur.offset < size && (least == nil || cur.offset < least.offset) {
+			least = cur
+		}
+	}
+	return least
+}
+
+// merge joins cursors that have come to the same place.
+func (g *generation) merge() {
+	for i := 0; i < len(g.cursors); i++ {
+		a := g.cursors[i]
+		if a.tasks[0].flow.limit != 0 {
+			continue
+		}
+		for j := i + 1; j < len(g.cursors); j++ {
+			b := g.cursors[j]
+			if b.offset != a.offset || a.long != b.long || b.tasks[0].flow.limit != 0 {
+				continue
+			}
+			a.tasks, a.group = append(a.tasks, b.tasks...), nil
+			for _, last := range b.state.LastTimes {
+				if !slices.ContainsFunc(a.state.LastTimes, func(l logpipe.LastTime) bool { return l.Rule == last.Rule }) {
+					a.state.LastTimes = append(a.state.LastTimes, last)
+				}
+			}
+			if a.state.Encoding == "" {
+				a.state.Encoding, a.state.Evidence = b.state.Encoding, b.state.Evidence
+			}
+			g.cursors = slices.Delete(g.cursors, j, j+1)
+			j--
+		}
+	}
+}
+
+// readBlock reads whole lines at a cursor, at most up to another cursor, so
+// that the two can go on as one. It returns how far the cursor moved; 0 when
+// only the beginning of a line is there. With ended set that is taken as a line.
+func (c *Collector) readBlock(p *path, g *generation, cur *cursor, size int64, ended bool, now time.Time) (int64, error) {
+	if c.buf == nil {
+		c.buf = make([]byte, blockSize)
+	}
+	limit := size
+	for _, other := range g.cursors {
+		if other.offset > cur.offset && other.offset < limit {
+			limit = other.offset
+		}
+	}
+	want := min(int64(len(c.buf)), limit-cur.offset)
+	n, err := g.file.ReadAt(c.buf[:want], cur.offset)
+	if n == 0 {
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return 0, err
+	}
+	block := c.buf[:n]
+	if cur.long { // skip what is left of a line that was cut
+		i := bytes.IndexByte(block, '\n')
+		if i < 0 {
+			cur.offset += int64(n)
+			return int64(n), nil
+		}
+		cur.long = false
+		cur.offset += int64(i) + 1
+		return int64(i) + 1, nil
+	}
+	end := bytes.LastIndexByte(block, '\n') + 1
+	switch {
+	case end > 0:
+	case n == len(c.buf) || n > logrule.MaxLine:
+		// A line without end: its beginning counts as a line that was cut.
+		cur.long = true
+		c.process(p, g, cur, block[:logrule.MaxLine+1], size, now)
+		cur.offset += int64(n)
+		return int64(n), nil
+	case ended && cur.offset+int64(n) >= size:
+		end = n
+	default:
+		return 0, nil
+	}
+	c.process(p, g, cur, block[:end], size, now)
+	cur.offset += int64(end)
+	return int64(end), nil
+}
+
+// process hands whole lines to the tasks of a cursor and writes the receipts.
+func (c *Collector) process(p *path, g *generation, cur *cursor, block []byte, size int64, now time.Time) {
+	nowMs := now.UnixMilli()
+	tasks := cur.tasks
+	if t := tasks[0]; t.flow.limit != 0 {
+		kept := t.flow.take(block, nowMs)
+		if skipped := len(block) - len(kept); skipped > 0 {
+			w := t.lines.At(nowMs)
+			w.Counters.ThrottledBytes += uint64(skipped)
+			w.Touched = true
+			t.touch(c, w, nowMs)
+		}
+		block = kept
+	}
+	if len(block) > 0 {
+		if cur.group == nil {
+			lines := make([]*logpipe.Task, len(tasks))
+			for i, t := range tasks {
+				lines[i] = t.lines
+			}
+			cur.group = logpipe.NewGroup(lines)
+		}
+		cur.group.Process(&cur.state, block, nowMs)
+	}
+	to := cur.offset + int64(len(block))
+	for _, t := range tasks {
+		for _, w := range t.lines.Windows() {
+			if !w.Touched {
+				continue
+			}
+			part := t.touch(c, w, nowMs)
+			r := part.receipts[g]
+			if r == nil {
+				r = &pharosv1.Receipt{Path: p.name, Generation: g.name(), From: cur.offset}
+				part.receipts[g] = r
+			}
+			r.To, r.UnreadBytes = max(r.To, to), max(0, size-to)
+		}
+	}
+	c.statusMu.Lock()
+	c.load.BytesTotal += uint64(len(block))
+	c.statusMu.Unlock()
+}
+
+// touch marks a window as changed.
+func (t *task) touch(c *Collector, w *logpipe.Window, nowMs int64) *window {
+	w.Touched = false
+	part := t.windows[w.StartMs]
+	if part == nil {
+		part = &window{part: c.slots.Sequence() + 1, receipts: map[*generation]*pharosv1.Receipt{}}
+		t.windows[w.StartMs] = part
+	}
+	if !part.changed {
+		part.changed, part.readMs = true, nowMs
+	}
+	c.dirty = true
+	return part
+}
+
+// take returns the lines of block that the flow limit lets through in the
+// minute of nowMs; the rest of the minute is given up.
+func (f *flow) take(block []byte, nowMs int64) []byte {
+	if minute := nowMs / 60_000; minute != f.minute {
+		f.minute, f.taken = minute, 0
+	}
+	if f.taken >= f.limit {
+		return nil
+	}
+	if room := f.limit - f.taken; uint64(len(block)) > room {
+		block = block[:bytes.LastIndexByte(block[:room], '\n')+1]
+		f.taken = f.limit
+		return block
+	}
+	f.taken += uint64(len(block))
+	return block
+}
+
+// countLost counts bytes that vanished before they were read.
+func (c *Collector) countLost(p *path, g *generation, lost int64) {
+	if lost == 0 {
+		return
+	}
+	nowMs := c.o.Now().UnixMilli()
+	for _, cur := range g.cursors {
+		for _, t := range cur.tasks {
+			w := t.lines.At(nowMs)
+			part := t.touch(c, w, nowMs)
+			part.lost = append(part.lost, &pharosv1.Receipt{Path: p.name, Generation: g.name(), From: cur.offset, To: cur.offset, LostBytes: lost})
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package collect
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/pharos-stack/pharos/internal/logpipe"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
+)
+
+type lpWindow = logpipe.Window
+
+// name of a generation in receipts.
+func (g *generation) name() string { return fmt.Sprintf("%x-%x-%x", g.id.Dev, g.id.Ino, g.serial) }
+
+func protoCounters(n logpipe.Counters) *pharosv1.LineCounters {
+	return &pharosv1.LineCounters{Read: n.Read, Matched: n.Matched, Filtered: n.Filtered, Unmatched: n.Unmatched, Bad: n.Bad, Late: n.Late,
+		BadNumbers: n.BadNumbers, ThrottledBytes: n.ThrottledBytes, Undecodable: n.Undecodable, Cut: n.Cut, KeysDropped: n.KeysDropped}
+}
+
+func countersOf(n *pharosv1.LineCounters) logpipe.Counters {
+	return logpipe.Counters{Read: n.GetRead(), Matched: n.GetMatched(), Filtered: n.GetFiltered(), Unmatched: n.GetUnmatched(), Bad: n.GetBad(),
+		Late: n.GetLate(), BadNumbers: n.GetBadNumbers(), ThrottledBytes: n.GetThrottledBytes(), Undecodable: n.GetUndecodable(), Cut: n.GetCut(),
+		KeysDropped: n.GetKeysDropped()}
+}
+
+// maxFilesReported bounds the files a heartbeat tells of for each task; those
+// with errors come first.
+const maxFilesReported = 100
+
+// report makes the status that heartbeats carry.
+func (c *Collector) report() {
+	var status []*pharosv1.TaskStatus
+	var lines uint64
+	for _, t := range c.tasks {
+		s := &pharosv1.TaskStatus{TaskId: t.id, MonitorId: t.monitorID, DefinitionRevision: t.definition, Error: t.err, WatermarkMs: t.watermark}
+		if t.lines != nil {
+			counters := t.lines.Counters()
+			lines += counters.Read
+			s.Lines = protoCounters(counters)
+			for _, b := range t.lines.BadSamples() {
+				s.BadSamples = append(s.BadSamples, &pharosv1.BadLine{Path: b.Path, Reason: b.Reason, Text: b.Text, ReadMs: b.ReadMs})
+			}
+		}
+		for name, text := range t.fileErrors {
+			s.Files = append(s.Files, &pharosv1.FileStatus{Path: name, Error: text})
+		}
+		for _, p := range c.paths {
+			if p.tasks[t.id] == nil {
+				continue
+			}
+			f := &pharosv1.FileStatus{Path: p.name, Error: p.err}
+			if g := p.live(); g != nil {
+				f.SizeBytes = g.seen
+				for _, cur := range g.cursors {
+					if slices.Contains(cur.tasks, t) {
+						f.ReadBytes = cur.offset
+					}
+				}
+			}
+			if p.err != "" && s.Error == "" {
+				s.Error = p.err
+			}
+			s.Files = append(s.Files, f)
+		}
+		slices.SortFunc(s.Files, func(a, b *pharosv1.FileStatus) int {
+			return cmp.Or(-cmp.Compare(a.Error, b.Error), cmp.Compare(a.Path, b.Path))
+		})
+		s.Files = s.Files[:min(len(s.Files), maxFilesReported)]
+		status = append(status, s)
+	}
+	slices.SortFunc(status, func(a, b *pharosv1.TaskStatus) int { return cmp.Compare(a.TaskId, b.TaskId) })
+	var problems []string
+	if c.problem != "" {
+		problems = append(problems, c.problem)
+	}
+	c.statusMu.Lock()
+	defer c.statusMu.Unlock()
+	c.status, c.problems = status, problems
+	c.load.LinesTotal, c.load.FilesOpen = lines, uint64(c.open)
+}

@@ -1,0 +1,148 @@
+package collect
+
+import (
+	"os"
+	"slices"
+
+	"github.com/pharos-stack/pharos/agent/files"
+	"github.com/pharos-stack/pharos/internal/logpipe"
+)
+
+// resume finds the generations of a log that the checkpoint was reading, under
+// whatever names they have now.
+func (c *Collector) resume(p *path) {
+	i := slices.IndexFunc(c.restored.Paths, func(s pathState) bool { return s.Name == p.name })
+	if i < 0 {
+		return
+	}
+	s := c.restored.Paths[i]
+	c.restored.Paths = slices.Delete(c.restored.Paths, i, i+1)
+	for _, gs := range s.Generations {
+		if !c.stillWanted(gs) {
+			continue
+		}
+		g, live := c.locate(p, gs)
+		if g == nil {
+			c.lostState(p, gs)
+			continue
+		}
+		g.content, g.mtimeNs, g.serial = gs.Content, max(gs.MtimeNs, g.mtimeNs), gs.Serial
+		for _, cs := range gs.Cursors {
+			cur := &cursor{offset: cs.Offset, long: cs.Long}
+			cur.state, _, _ = logpipe.DecodeFileState(cs.State) // was checked with the whole checkpoint
+			cur.state.Path = p.name
+			for _, id := range cs.Tasks {
+				if t := c.tasks[id]; t != nil && t.lines != nil {
+					cur.tasks = append(cur.tasks, t)
+					p.tasks[id] = t
+				}
+			}
+			if len(cur.tasks) > 0 {
+				g.cursors = append(g.cursors, cur)
+			}
+		}
+		if !live {
+			g.gone = c.o.Now()
+			g.grown = g.gone
+		}
+		p.generations = append(p.generations, g)
+	}
+	if len(p.generations) == 0 && len(s.Generations) > 0 {
+		// All are gone: what was rotated away since is still to be read.
+		last := s.Generations[len(s.Generations)-1]
+		for _, cs := range last.Cursors {
+			for _, id := range cs.Tasks {
+				if t := c.tasks[id]; t != nil && t.lines != nil {
+					p.tasks[id] = t
+				}
+			}
+		}
+		var live files.Inode
+		if info, err := files.Stat(p.name); err == nil {
+			live = info.Inode
+		}
+		c.addNewer(p, last.MtimeNs+1, 0, live)
+	}
+	c.look(p)
+}
+
+// stillWanted reports whether a task of the plan reads the generation.
+func (c *Collector) stillWanted(gs generationState) bool {
+	return slices.ContainsFunc(gs.Cursors, func(cs cursorState) bool {
+		return slices.ContainsFunc(cs.Tasks, func(id string) bool { t := c.tasks[id]; return t != nil && t.lines != nil })
+	})
+}
+
+func (gs generationState) furthest() int64 {
+	far := int64(0)
+	for _, cs := range gs.Cursors {
+		far = max(far, cs.Offset)
+	}
+	return far
+}
+
+// locate opens the file that holds a generation: by inode and content under
+// its own name or beside it, or a copy with the same content.
+func (c *Collector) locate(p *path, gs generationState) (g *generation, live bool) {
+	offset := gs.furthest()
+	try := func(name string, sameInode bool) *generation {
+		g, err := c.openGeneration(name)
+		if err != nil {
+			return nil
+		}
+		ok, err := gs.Content.Matches(g.file, offset)
+		if ok && err == nil && (g.id == gs.Inode) == sameInode && g.seen >= offset {
+			return g
+		}
+		g.file.Close()
+		c.open--
+		return nil
+	}
+	if g := try(p.name, true); g != nil {
+		return g, true
+	}
+	siblings, err := files.Siblings(p.name)
+	if err != nil {
+		return nil, false
+	}
+	for _, s := range siblings {
+		if s.Inode == gs.Inode {
+			if g := try(s.Path, true); g != nil {
+				return g, false
+			}
+		}
+	}
+	if gs.Content.HeadLen == 0 {
+		return nil, false
+	}
+	for _, s := range slices.Backward(siblings) {
+		if s.Inode == gs.Inode || s.Size < offset || c.following(s.Inode) {
+			continue
+		}
+		if g := try(s.Path, false); g != nil {
+			return g, false
+		}
+	}
+	return nil, false
+}
+
+// lostState counts what a generation that can't be found still had unread.
+func (c *Collector) lostState(p *path, gs generationState) {
+	g := &generation{id: gs.Inode, serial: gs.Serial, seen: gs.Seen}
+	for _, cs := range gs.Cursors {
+		cur := &cursor{offset: cs.Offset}
+		for _, id := range cs.Tasks {
+			if t := c.tasks[id]; t != nil && t.lines != nil {
+				cur.tasks = append(cur.tasks, t)
+			}
+		}
+		g.cursors = append(g.cursors, cur)
+	}
+	c.countLost(p, g, max(0, gs.Seen-gs.furthest()))
+	c.log.Warn("a log generation is gone", "path", p.name, "unread_bytes_at_least", max(0, gs.Seen-gs.furthest()), "exists", exists(p.name))
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}

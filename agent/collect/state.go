@@ -1,0 +1,331 @@
+package collect
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/gob"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pharos-stack/pharos/agent/checkpoint"
+	"github.com/pharos-stack/pharos/agent/files"
+	"github.com/pharos-stack/pharos/agent/outbox"
+	"github.com/pharos-stack/pharos/internal/logpipe"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
+)
+
+// The state in a checkpoint, as gob; docs/formats/checkpoint.md describes it.
+type state struct {
+	Tasks   []taskState
+	Paths   []pathState
+	Known   []knownFile
+	Orphans []windowState
+}
+
+type taskState struct {
+	ID         string
+	Discovered bool
+	Windows    []windowState
+}
+
+// windowState is an open window as the encoded Revision that says all of it.
+type windowState struct{ Revision []byte }
+
+type pathState struct {
+	Name        string
+	Generations []generationState
+}
+
+type generationState struct {
+	Inode   files.Inode
+	Content files.Content
+	Seen    int64
+	MtimeNs int64
+	Serial  int64
+	Cursors []cursorState
+}
+
+type cursorState struct {
+	Offset int64
+	Long   bool
+	State  []byte
+	Tasks  []string
+}
+
+func decodeState(body []byte) (state, error) {
+	var s state
+	if body == nil {
+		return s, nil
+	}
+	if err := gob.NewDecoder(bytes.NewReader(body)).Decode(&s); err != nil {
+		return s, fmt.Errorf("cannot read checkpoint: %w", err)
+	}
+	for _, p := range s.Paths {
+		for _, g := range p.Generations {
+			for _, cur := range g.Cursors {
+				if _, _, err := logpipe.DecodeFileState(cur.State); err != nil {
+					return s, fmt.Errorf("cannot read checkpoint of %q: %w", p.Name, err)
+				}
+			}
+		}
+	}
+	return s, nil
+}
+
+func decodeRevision(b []byte) (*pharosv1.Revision, error) {
+	r := &pharosv1.Revision{}
+	if err := proto.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("cannot read a revision of the checkpoint: %w", err)
+	}
+	return r, nil
+}
+
+// snapshot is the state that goes into the checkpoint. Tasks and paths of the
+// last one that no plan has touched yet stay in it.
+func (c *Collector) snapshot() state {
+	s := state{Tasks: slices.Clone(c.restored.Tasks), Paths: slices.Clone(c.restored.Paths)}
+	for _, t := range c.tasks {
+		if t.lines == nil {
+			continue
+		}
+		ts := taskState{ID: t.id, Discovered: t.discovered}
+		for _, w := range t.windows {
+			ts.Windows = append(ts.Windows, windowState{w.encoded})
+		}
+		s.Tasks = append(s.Tasks, ts)
+	}
+	for _, p := range c.paths {
+		ps := pathState{Name: p.name}
+		for _, g := range p.generations {
+			gs := generationState{Inode: g.id, Content: g.content, Seen: g.seen, MtimeNs: g.mtimeNs, Serial: g.serial}
+			for _, cur := range g.cursors {
+				cs := cursorState{Offset: cur.offset, Long: cur.long, State: cur.state.AppendBinary(nil)}
+				for _, t := range cur.tasks {
+					cs.Tasks = append(cs.Tasks, t.id)
+				}
+				gs.Cursors = append(gs.Cursors, cs)
+			}
+			ps.Generations = append(ps.Generations, gs)
+		}
+		s.Paths = append(s.Paths, ps)
+	}
+	for _, k := range c.known {
+		s.Known = append(s.Known, k)
+	}
+	return s
+}
+
+// maybeCheckpoint writes a checkpoint when one is due: not more often than the
+// interval, nor for more than a twentieth of the time.
+func (c *Collector) maybeCheckpoint(now time.Time) {
+	if now.Sub(c.last) < max(c.o.CheckpointInterval, 20*c.took) && !now.Before(c.last) {
+		return
+	}
+	c.checkpoint()
+	c.last, c.took = now, c.o.Now().Sub(now)
+}
+
+// checkpoint makes what was read durable and hands it to the outbox. When it
+// can't, nothing is handed over: the data waits here and in the files.
+func (c *Collector) checkpoint() {
+	now := c.o.Now()
+	c.takeDone()
+	seq := c.slots.Sequence() + 1
+	samples := c.box.TakeSamples(seq << 8)
+	var sealed, changed []*pharosv1.Revision
+	var sealedWindows []sealedWindow
+	var consumed []*pharosv1.Watermark
+	var memory int64
+	for _, t := range c.tasks {
+		if t.lines == nil {
+			continue
+		}
+		t.watermark = max(t.watermark, c.watermark(t, now))
+		consumed = append(consumed, &pharosv1.Watermark{TaskId: t.id, MonitorId: t.monitorID, TimeMs: t.watermark})
+		for _, w := range t.lines.Windows() {
+			memory += int64(w.MemoryBytes())
+		}
+	}
+	early := memory - c.o.MaxMemory
+	for _, t := range c.tasks {
+		if t.lines == nil {
+			continue
+		}
+		windowMs := t.lines.Program().WindowMs()
+		for _, w := range t.lines.Windows() {
+			part := t.windows[w.StartMs]
+			if part == nil { // opened without a line, such as by a restore
+				part = t.touch(c, w, now.UnixMilli())
+			}
+			over := t.watermark >= w.StartMs+windowMs
+			if early > 0 && !over { // parts make it cheap to give a window away before it is over
+				over = true
+				early -= int64(w.MemoryBytes())
+			}
+			if !over && !part.changed {
+				continue
+			}
+			r := c.encodeWindow(t, w, seq, over)
+			if over {
+				sealed = append(sealed, r)
+				sealedWindows = append(sealedWindows, sealedWindow{t, w.StartMs, part})
+			} else {
+				changed = append(changed, r)
+			}
+		}
+	}
+	for _, o := range c.restored.Orphans {
+		r, err := decodeRevision(o.Revision)
+		if err != nil {
+			c.log.Error("a window of an ended task is lost", "err", err)
+			continue
+		}
+		r.Sealed, r.Revision = true, seq
+		sealed = append(sealed, r)
+	}
+	sealed = append(sealed, samples...)
+	if !c.dirty && len(sealed) == 0 && len(changed) == 0 {
+		c.box.Put(nil, consumed)
+		c.report()
+		return
+	}
+	if err := c.write(seq, sealed, sealedWindows); err != nil {
+		c.setProblem(err.Error())
+		for _, s := range samples {
+			c.box.PutSamples(s.TaskId, s.MonitorId, s.GetSamples(), s.ReadMs, s.WindowMs)
+		}
+		for _, s := range sealedWindows {
+			s.task.windows[s.startMs] = s.window
+		}
+		return
+	}
+	c.setProblem("")
+	for _, s := range sealedWindows {
+		s.task.lines.Forget(s.startMs)
+	}
+	for _, t := range c.tasks {
+		for _, w := range t.windows {
+			w.changed = false
+		}
+	}
+	c.restored.Orphans = nil
+	c.dirty = false
+	c.box.Put(append(sealed, changed...), consumed)
+	c.report()
+}
+
+type sealedWindow struct {
+	task    *task
+	startMs int64
+	window  *window
+}
+
+// write spools sealed parts and writes the slot.
+func (c *Collector) write(seq uint64, sealed []*pharosv1.Revision, windows []sealedWindow) error {
+	if len(sealed) > 0 {
+		records := make([][]byte, len(sealed))
+		for i, r := range sealed {
+			b, err := proto.Marshal(r)
+			if err != nil {
+				return fmt.Errorf("cannot write spool: %w", err)
+			}
+			records[i] = b
+		}
+		handles, err := c.spool.Append(seq, records)
+		if err != nil {
+			return err
+		}
+		c.handlesMu.Lock()
+		for i, r := range sealed {
+			k := outbox.KeyOf(r)
+			c.handles[k] = append(c.handles[k], handles[i])
+		}
+		c.handlesMu.Unlock()
+	}
+	for _, s := range windows {
+		delete(s.task.windows, s.startMs)
+	}
+	var body bytes.Buffer
+	if err := gob.NewEncoder(&body).Encode(c.snapshot()); err != nil {
+		return fmt.Errorf("cannot write checkpoint: %w", err)
+	}
+	return c.slots.Write(body.Bytes())
+}
+
+// encodeWindow makes the revision that says all of a window's open part.
+func (c *Collector) encodeWindow(t *task, w *lpWindow, seq uint64, sealed bool) *pharosv1.Revision {
+	part := t.windows[w.StartMs]
+	if part == nil {
+		part = t.touch(c, w, c.o.Now().UnixMilli())
+	}
+	r := &pharosv1.Revision{TaskId: t.id, MonitorId: t.monitorID, WindowStartMs: w.StartMs, WindowMs: t.lines.Program().WindowMs(), Part: part.part,
+		Revision: seq, Sealed: sealed, Payload: &pharosv1.Revision_Table{Table: w.AppendTable(nil)}, Lines: protoCounters(w.Counters), ReadMs: part.readMs}
+	r.Receipts = append(r.Receipts, part.lost...)
+	for _, receipt := range part.receipts {
+		r.Receipts = append(r.Receipts, proto.CloneOf(receipt))
+	}
+	slices.SortFunc(r.Receipts, func(a, b *pharosv1.Receipt) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.From, b.From))
+	})
+	part.rev = r
+	encoded, err := proto.Marshal(r)
+	if err != nil {
+		panic(err) // strings were made valid when they were cut out
+	}
+	part.encoded = encoded
+	return r
+}
+
+// watermark is the event time up to which the task has consumed everything.
+func (c *Collector) watermark(t *task, now time.Time) int64 {
+	mark := now.Add(-c.o.Grace).UnixMilli()
+	for _, p := range c.paths {
+		if p.tasks[t.id] == nil {
+			continue
+		}
+		for _, g := range p.generations {
+			for _, cur := range g.cursors {
+				if p.changed && cur.offset < g.seen && slices.Contains(cur.tasks, t) && g.gone.IsZero() {
+					mark = min(mark, cur.state.LastTimeMs())
+				}
+			}
+		}
+	}
+	return mark
+}
+
+// forgetPart is told by the outbox, which may be called by any goroutine.
+func (c *Collector) forgetPart(k outbox.PartKey) {
+	c.handlesMu.Lock()
+	defer c.handlesMu.Unlock()
+	c.done = append(c.done, c.handles[k]...)
+	delete(c.handles, k)
+}
+
+// takeDone removes what is acknowledged from the spool.
+func (c *Collector) takeDone() {
+	c.handlesMu.Lock()
+	done := c.done
+	c.done = nil
+	c.handlesMu.Unlock()
+	for _, h := range done {
+		if err := c.spool.Done(checkpoint.Handle(h)); err != nil {
+			c.log.Warn("cannot tidy the spool", "err", err)
+		}
+	}
+}
+
+func (c *Collector) setProblem(text string) {
+	if text != c.problem {
+		c.problem = text
+		if text != "" {
+			c.log.Error("nothing is delivered until the state can be kept; the data waits in the files", "err", text)
+		} else {
+			c.log.Info("the state can be kept again")
+		}
+	}
+	c.report()
+}

@@ -1,0 +1,115 @@
+package files
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Within reports whether path lies in one of the roots.
+func Within(path string, roots []string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool {
+		return root == "/" || path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
+	})
+}
+
+// CheckLinks says why path may not be read: it leads over a symbolic link that
+// is not declared, over more than one level of links, or out of the roots
+// (LOG-8). declared is the part of the path that may be a link; empty for none.
+// Links above a root belong to the machine and are followed.
+func CheckLinks(path, declared string, roots []string) error {
+	if !Within(path, roots) {
+		return fmt.Errorf("%s is outside of the directories this agent may read (%s)", path, strings.Join(roots, ", "))
+	}
+	declared = strings.TrimSuffix(declared, "/")
+	for i := 1; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			continue
+		}
+		part := path[:i]
+		info, err := os.Lstat(part)
+		if err != nil {
+			return err
+		}
+		if info.Mode()&os.ModeSymlink == 0 || !slices.ContainsFunc(roots, func(r string) bool { return Within(part, []string{r}) && part != r }) && part != declared {
+			continue
+		}
+		if part != declared {
+			return fmt.Errorf("%s is a symbolic link; declare it as symlink_part", part)
+		}
+		target, err := os.Readlink(part)
+		if err != nil {
+			return err
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(part), target)
+		}
+		next, err := os.Lstat(target)
+		if err != nil {
+			return err
+		}
+		if next.Mode()&os.ModeSymlink != 0 {
+			return fmt.Errorf("%s leads to %s, which is a symbolic link again; only one link level is followed", part, target)
+		}
+		if !Within(target, roots) {
+			return fmt.Errorf("%s leads to %s, outside of the directories this agent may read (%s)", part, target, strings.Join(roots, ", "))
+		}
+	}
+	return nil
+}
+
+// Sibling is a file beside a log that may be a generation of it.
+type Sibling struct {
+	Path string
+	Info
+}
+
+func digits(s string) int {
+	return len(s) - len(strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, s))
+}
+
+// packed are endings of generations that can't be read on.
+var packed = []string{".gz", ".bz2", ".xz", ".zst", ".zip", ".lz4", ".tmp"}
+
+// Siblings lists the files beside path that may be rotated generations of it,
+// by modification time: regular, not compressed, and named after it, such as
+// x.log.1, x.log-20261123 or x.2026-11-23.log for x.log.
+func Siblings(path string) ([]Sibling, error) {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	stem := strings.TrimSuffix(base, filepath.Ext(base))
+	var out []Sibling
+	for _, e := range entries {
+		name := e.Name()
+		rest, named := strings.CutPrefix(name, base)
+		if !named {
+			if rest, named = strings.CutPrefix(name, stem); named {
+				// x-1.log may be a log of its own; x-20261123.log is x.log's.
+				named = strings.HasSuffix(name, filepath.Ext(base)) && digits(rest) >= 8
+			}
+		}
+		if !named || name == base || !e.Type().IsRegular() || slices.ContainsFunc(packed, func(p string) bool { return strings.HasSuffix(rest, p) }) {
+			continue
+		}
+		info, err := Stat(dir + name)
+		if err != nil || !info.Regular {
+			continue // gone meanwhile
+		}
+		out = append(out, Sibling{dir + name, info})
+	}
+	slices.SortFunc(out, func(a, b Sibling) int {
+		return cmp.Or(cmp.Compare(a.MtimeNs, b.MtimeNs), cmp.Compare(a.BirthNs, b.BirthNs), cmp.Compare(b.Path, a.Path))
+	})
+	return out, nil
+}

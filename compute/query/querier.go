@@ -53,7 +53,18 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 	if !ranged && mayBeWindows(matchers) {
 		startMs -= q.service.limits.MaxWindow.Milliseconds()
 	}
-	all, warnings, err := q.service.read(ctx, q.scope, selected, startMs, endMs)
+	var (
+		all      []*merged
+		complete points
+		warnings annotations.Annotations
+		err      error
+	)
+	key, zeros := q.service.additiveKey(q.scope, matchers)
+	if zeros {
+		all, complete, warnings, err = q.service.readFilled(ctx, q.scope, key, selected, startMs, endMs)
+	} else {
+		all, warnings, err = q.service.read(ctx, q.scope, selected, startMs, endMs)
+	}
 	if err != nil {
 		return storage.ErrSeriesSet(err)
 	}
@@ -61,6 +72,12 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 	builder := labels.NewScratchBuilder(8)
 	for _, m := range all {
 		p := m.points()
+		if zeros {
+			p = p.fill(complete, startMs)
+		}
+		if len(p.times) == 0 {
+			continue
+		}
 		if !ranged {
 			p = p.hold(q.lookback.Milliseconds(), endMs, repeat)
 		}

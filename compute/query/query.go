@@ -16,6 +16,10 @@
 // window has no value, nothing after that. Raw samples (host metrics) hold for
 // the usual lookback of five minutes. Range selectors see each window once.
 //
+// A count or sum of a monitor with groups reads as zero in a complete window in
+// which a key had no lines, for 24 h after the key was seen. The selector must name
+// the metric; the price is reading one day more.
+//
 // # Errors
 //
 // They are gRPC status errors: InvalidArgument for a wrong expression or range,

@@ -51,7 +51,19 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 	rule.Check = func(_ context.Context, look Lookup, _ string, spec any) error {
 		return checkRule(look, spec.(alarmrule.Spec))
 	}
-	return []Kind{monitor, NewKind[channel.Spec](KindChannel, "chn_"), rule}
+	notice := NewKind[channel.Spec](KindChannel, "chn_")
+	notice.Keep = keepMailPassword
+	return []Kind{monitor, notice, rule}
+}
+
+// keepMailPassword refuses to send a kept password to another server, or in
+// the clear: who may edit a channel must not learn its password that way.
+func keepMailPassword(old, next any, kept func(string) bool) error {
+	a, b := old.(channel.Spec).Mail, next.(channel.Spec).Mail
+	if a == nil || b == nil || b.Password != "" || !kept("mail.password") || a.Host == b.Host && a.Port == b.Port && a.TLS == b.TLS {
+		return nil
+	}
+	return fielderr.Errors{{Field: "spec.mail.password", Code: "secret_required", Message: "give the password again: host, port or tls has changed"}}
 }
 
 // checkRule checks what a rule says of its monitors, and its expressions.

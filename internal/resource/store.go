@@ -332,7 +332,7 @@ func (s *Store) prepareRow(ctx context.Context, tx bun.Tx, old *row, o Object) (
 	} else {
 		r.ID = NewID(k.Prefix)
 	}
-	spec, err := s.validate(ctx, tx, k, o, kept)
+	spec, err := s.validate(ctx, tx, k, o, old, kept)
 	if err != nil {
 		return k, nil, nil, err
 	}
@@ -342,8 +342,9 @@ func (s *Store) prepareRow(ctx context.Context, tx bun.Tx, old *row, o Object) (
 	return k, r, taken, err
 }
 
-// validate returns o's spec with defaults and kept secrets, or every bad field.
-func (s *Store) validate(ctx context.Context, db bun.IDB, k Kind, o Object, kept secrets) (any, error) {
+// validate returns o's spec with defaults and kept secrets, or every bad
+// field. Old is nil for a new resource.
+func (s *Store) validate(ctx context.Context, db bun.IDB, k Kind, o Object, old *row, kept secrets) (any, error) {
 	var es fielderr.Errors
 	collect := func(err error) error {
 		var more fielderr.Errors
@@ -362,6 +363,15 @@ func (s *Store) validate(ctx context.Context, db bun.IDB, k Kind, o Object, kept
 	spec, err := k.prepare(o.Spec)
 	if err != nil {
 		return nil, errors.Join(collect(err), es.Err())
+	}
+	if old != nil && k.Keep != nil {
+		before, err := k.prepare(json.RawMessage(old.Spec))
+		if err != nil {
+			return nil, fmt.Errorf("cannot read spec of %s %q: %w", k.Name, old.Name, err)
+		}
+		if err := collect(k.Keep(before, spec, func(path string) bool { return kept[path] != "" })); err != nil {
+			return nil, err
+		}
 	}
 	spec = fillSecrets(spec, kept)
 	if err := collect(spec.(interface{ Validate(string) error }).Validate("spec")); err != nil {
@@ -407,14 +417,14 @@ func (s *Store) Validate(ctx context.Context, o Object) error {
 		return fmt.Errorf("cannot validate: kind %q is not known", o.Kind)
 	}
 	kept := secrets{}
-	if old, err := find(ctx, s.db, o.Kind, o.Metadata.Workspace, o.Metadata.Name); err == nil {
-		if kept, err = openSecrets(s.box, old.Sealed, old.ID); err != nil {
-			return err
-		}
-	} else if !errors.Is(err, ErrNotFound) {
+	old, err := find(ctx, s.db, o.Kind, o.Metadata.Workspace, o.Metadata.Name)
+	if err == nil {
+		kept, err = openSecrets(s.box, old.Sealed, old.ID)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	_, err := s.validate(ctx, s.db, k, o, kept)
+	_, err = s.validate(ctx, s.db, k, o, old, kept)
 	return err
 }
 

@@ -137,6 +137,15 @@ func secretsStayInside(t *testing.T, s *Store) {
 	if fmt.Sprint(paths) != "map[dingtalk.secret:true dingtalk.url:true]" {
 		t.Error(paths)
 	}
+	mail := `{"title":"Mail","type":"mail","mail":{"host":"mail.example","port":587,"username":"u","password":"pass-word","from":"a@example.org","to":["b@example.org"]}}`
+	created = must[Object](t)(s.Create(ctx, ann, object(KindChannel, "mail", mail)))
+	created.Spec = json.RawMessage(strings.NewReplacer("mail.example", "mail.attacker", `,"password":"pass-word"`, "").Replace(mail))
+	_, err := s.Update(ctx, ann, created)
+	wantFields(t, err, "spec.mail.password secret_required")
+	wantFields(t, s.Validate(ctx, created), "spec.mail.password secret_required")
+	created.Spec = json.RawMessage(strings.NewReplacer("Mail", "Post", `,"password":"pass-word"`, "").Replace(mail))
+	must[Object](t)(s.Update(ctx, ann, created))
+
 	var everything strings.Builder
 	for _, table := range []string{"resources", "audit_log"} {
 		rows := []map[string]any{}
@@ -153,7 +162,7 @@ func secretsStayInside(t *testing.T, s *Store) {
 		}
 	}
 	fmt.Fprintln(&everything, string(created.Spec))
-	for _, word := range []string{"tok123", "SECabc", `"url"`} {
+	for _, word := range []string{"tok123", "SECabc", "pass-word", `"url"`} {
 		if strings.Contains(everything.String(), word) {
 			t.Errorf("%q can be seen in the database or the answer", word)
 		}

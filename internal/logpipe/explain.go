@@ -106,7 +106,7 @@ func (e *explainer) bounds(s *slot) (start, end int) {
 		n := 0
 		for i := range e.utf8[start:end] {
 			if n == maxValue {
-				return start, start + i
+				return start, start + len(strings.TrimRightFunc(e.utf8[start:start+i], isSpace))
 			}
 			n++
 		}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -226,7 +227,7 @@ func refCut(c logrule.Column, l string) (string, bool) {
 		}
 		return l, true
 	case c.Regex != nil:
-		m := regexp.MustCompile(c.Regex.Pattern).FindStringSubmatchIndex(l)
+		m := compiled(c.Regex.Pattern).FindStringSubmatchIndex(l)
 		if m == nil || m[2*c.Regex.Group] < 0 {
 			return "", false
 		}
@@ -247,7 +248,7 @@ func refTime(f logrule.TimeFormat, text string, loc *time.Location, now time.Tim
 		logrule.TimeLong:        `^(\d{12,13})(\D|$)`,
 		logrule.TimeShortLong:   `^(\d{9,10})(\D|$)`,
 	}
-	m := regexp.MustCompile(form[f]).FindStringSubmatch(text)
+	m := compiled(form[f]).FindStringSubmatch(text)
 	if m == nil {
 		return time.Time{}, false
 	}
@@ -291,3 +292,14 @@ func refTime(f logrule.TimeFormat, text string, loc *time.Location, now time.Tim
 	}
 	return time.Unix(n.Int64(), 0), true
 }
+
+// compiled keeps the patterns of the reference, which is slow enough.
+func compiled(pattern string) *regexp.Regexp {
+	re, ok := patterns.Load(pattern)
+	if !ok {
+		re, _ = patterns.LoadOrStore(pattern, regexp.MustCompile(pattern))
+	}
+	return re.(*regexp.Regexp)
+}
+
+var patterns sync.Map

@@ -240,7 +240,7 @@ func cutText(b []byte) (out []byte, cut bool) {
 	n := 0
 	for i := range string(b) { // does not copy
 		if n == maxValue {
-			return b[:i], true
+			return bytes.TrimRightFunc(b[:i], isSpace), true
 		}
 		n++
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -110,16 +111,22 @@ func (c *Compute) liveWindows(startMs, endMs int64, want func(name string) bool)
 	return out
 }
 
+// lookShare bounds what queries cost: a window that changes all the time is merged
+// again only after so many times as long as the last merge took.
+const lookShare = 10
+
 // look merges a live window, or takes it from the last time if nothing has
 // changed, and returns its state and the keys that have no place.
 func (c *Compute) look(l liveWindow) (*contents, *pharosv1.WindowState, map[string]bool, error) {
 	x := l.cache
-	if x == nil || x.version != l.version || x.meta != l.meta || x.plan != l.plan {
+	if x == nil || x.meta != l.meta || x.plan != l.plan || x.version != l.version && time.Since(x.at) > lookShare*x.took {
+		began := time.Now()
 		var err error
 		if x, err = c.merge(l.w.id, l.plan, l.meta); err != nil {
 			return nil, nil, nil, err
 		}
-		x.version = l.version
+		x.version, x.at = l.version, time.Now()
+		x.took = x.at.Sub(began)
 	}
 	before, err := c.journal.Settled(l.w.id)
 	if err != nil {

@@ -3,6 +3,7 @@ package compute
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pharos-stack/pharos/compute/journal"
 	"github.com/pharos-stack/pharos/compute/window"
@@ -30,6 +31,8 @@ type win struct {
 // contents is a merged window.
 type contents struct {
 	version uint64
+	at      time.Time     // when it was merged
+	took    time.Duration // to merge it
 	meta    *metadata
 	plan    *window.Plan
 	merged  *window.Merged

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/logger"
+	"github.com/VictoriaMetrics/VictoriaMetrics/lib/storage"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,6 +24,9 @@ var engine struct {
 	once sync.Once
 	log  engineLog
 }
+
+// flushInterval is how long samples and rows stay in memory only, at most.
+const flushInterval = 5 * time.Second
 
 // startEngine makes the process ready for the libraries. They refuse to work
 // before flag.Parse, and Pharos does not use package flag, so an empty command
@@ -46,6 +51,9 @@ func startEngine(memoryBytes int64, log *slog.Logger) error {
 			}
 		}
 		logger.SetOutputForTests(&engine.log)
+		// Deduplication would keep the larger of two samples, not the later revision.
+		storage.SetDedupInterval(0)
+		storage.SetDataFlushInterval(flushInterval)
 	})
 	if err != nil {
 		return fmt.Errorf("cannot set up the storage engine: %w", err)

@@ -52,7 +52,7 @@ func OpenRows(o Options) (r *Rows, err error) {
 	r.engine = logstorage.MustOpenStorage(o.Dir, &logstorage.StorageConfig{
 		Retention:       o.Retention,
 		FutureRetention: store.FutureLimit,
-		FlushInterval:   5 * time.Second,
+		FlushInterval:   flushInterval,
 		// Below this the engine itself only reads.
 		MinFreeDiskSpaceBytes: int64(min(o.ReserveBytes/4, math.MaxInt64)),
 	})

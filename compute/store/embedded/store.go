@@ -106,8 +106,6 @@ func Open(o Options) (s *Store, err error) {
 		return nil, err
 	}
 	defer recoverOpen(o.Dir, &err)
-	storage.SetDedupInterval(0)
-	storage.SetDataFlushInterval(5 * time.Second)
 	s = &Store{disk: disk{dir: o.Dir, reserve: o.ReserveBytes}, retention: o.Retention}
 	s.engine = storage.MustOpenStorage(o.Dir, storage.OpenOptions{
 		Retention:       o.Retention,

@@ -109,6 +109,7 @@ func TestBadInputNamesEveryFieldInTheCallersLanguage(t *testing.T) {
 	c.fails(422, "invalid", "POST", ws+"/monitors:validate", strings.Replace(monitorBody, "minute_multi", "hourly", 1))
 	c.want(404, "GET", ws+"/monitors/trades", nil)
 	c.fails(400, "bad_request", "POST", ws+"/monitors", "{not json")
+	c.want(204, "POST", ws+"/monitors:validate", monitorBody, "Content-Type", "application/x-www-form-urlencoded") // as curl -d does
 	c.fails(413, "too_large", "POST", ws+"/monitors", `{"spec":"`+strings.Repeat("x", 1<<20)+`"}`)
 }
 

@@ -91,6 +91,7 @@ func limitBody(w http.ResponseWriter, r *http.Request) bool {
 			WriteError(w, r, e)
 			return false
 		}
+		r.Header.Set("Content-Type", "application/json") // curl -d says form; it was just read as JSON
 	}
 	return true
 }

@@ -42,7 +42,8 @@ type follower struct {
 
 	file   *os.File
 	tail   *tail.Tail
-	at     int64 // of the line the library waits for the end of
+	at     int64 // where the line begins that the library waits for; its own Tell is not for other goroutines
+	before int64 // at when last checked
 	late   int   // checks since another file stands at the path
 	batch  *pharosv1.TailLines
 	bytes  int
@@ -108,7 +109,7 @@ func (f *follower) open(file *os.File, from int64) error {
 		file.Close()
 		return fileError("follow", f.path, err)
 	}
-	f.file, f.tail, f.at, f.late = file, t, from, 0
+	f.file, f.tail, f.at, f.before, f.late = file, t, from, from, 0
 	return nil
 }
 
@@ -154,6 +155,7 @@ func (f *follower) run(ctx context.Context) error {
 
 func (f *follower) take(line *tail.Line) error {
 	text := line.Text
+	f.at += int64(len(text)) + 1
 	enc := f.enc
 	if enc == logrule.EncodingAuto && !utf8.ValidString(text) {
 		enc = logrule.EncodingGB18030
@@ -193,13 +195,12 @@ func (f *follower) check(ctx context.Context) error {
 	if err != nil {
 		return fileError("follow", f.path, err)
 	}
-	at, err := f.tail.Tell()
-	if err == nil {
-		if at == f.at && own.Size()-at > maxTailLine {
-			return taskError(CodeFailed, "%q has a line longer than %d bytes; it can't be followed", f.path, maxTailLine)
-		}
-		f.at = at
+	size := own.Size()
+	f.at = min(f.at, size) // it was truncated
+	if f.at == f.before && size-f.at > maxTailLine {
+		return taskError(CodeFailed, "%q has a line longer than %d bytes; it can't be followed", f.path, maxTailLine)
 	}
+	f.before = f.at
 	file, info, err := f.roots.openFile(f.path)
 	if err != nil {
 		return nil // gone for a moment, or for good: what is written to the old file is still shown
@@ -210,7 +211,7 @@ func (f *follower) check(ctx context.Context) error {
 	}
 	// The library polls, and its StopAtEOF ends a waiting poll unread: let it
 	// come to the end first, but not for ever since the line there may lack its end.
-	if f.late++; f.late == 1 || at < own.Size() && f.late < 8 {
+	if f.late++; f.late == 1 || f.at < size && f.late < 8 {
 		return file.Close()
 	}
 	if err := f.finish(ctx); err != nil {

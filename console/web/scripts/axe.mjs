@@ -12,7 +12,7 @@ const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 const browser = await launch(s)
 let bad = 0
 try {
-  for (const theme of ['light', 'dark']) {
+  for (const theme of process.env.THEMES?.split(',') ?? ['light', 'dark']) {
     const { context, page } = await open(browser, s, theme, 'en')
     for (const [name, path] of await pages(page)) {
       await page.goto(s.url + path)

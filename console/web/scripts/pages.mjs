@@ -80,6 +80,6 @@ export async function pages(page, workspace = 'default') {
 export async function settled(page) {
   await page.locator('main h1').waitFor({ timeout: 15_000 })
   await page.waitForFunction(() => !document.querySelector('.ant-skeleton-active, .ant-spin-spinning, [aria-busy="true"]'), undefined, { timeout: 15_000 }).catch(() => undefined)
-  await page.waitForLoadState('networkidle', { timeout: 5000 }).catch(() => undefined)
+  await page.waitForLoadState('networkidle', { timeout: 2500 }).catch(() => undefined)
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
 }

@@ -64,7 +64,7 @@ export function Shell() {
             options={session.workspaces.map((w) => ({ value: w.name, label: w.title || w.name }))}
             onChange={(w) => void navigate(`/w/${encodeURIComponent(w)}/${current}`)}
           />
-          <Button className="search-button" icon={<SearchOutlined />} onClick={() => setSearching(true)} aria-label={t('shell.search')}>
+          <Button className="search-button" icon={<SearchOutlined />} onClick={() => setSearching(true)} aria-label={t('shell.search.hint') + ' /'}>
             <span className="search-hint">{t('shell.search.hint')}</span> <kbd>/</kbd>
           </Button>
           <div className="spacer" />

@@ -81,7 +81,7 @@ function Browser({ from, agent: first, onChoose }: { from: string; agent: string
                   onClick={() => (e.dir ? go(full) : onChoose({ agent: agent || dir.data.agent_id || '', path: full }))}
                 >
                   {icon(e)} <span>{e.name}{e.dir ? '/' : ''}</span>
-                  <span className="size">{e.dir ? '' : short(e.size ?? 0, 'bytes')} {e.mtime_ms ? <>· <Ago at={e.mtime_ms} /></> : null}</span>
+                  <span className="size">{e.dir ? '' : short(e.size, 'bytes') + ' · '}{e.mtime_ms ? <Ago at={e.mtime_ms} /> : null}</span>
                 </button>
               </li>
             )

@@ -1,4 +1,5 @@
 /** What the rule makes of the lines shown, and the YAML that says the same. */
+import { LoadingOutlined } from '@ant-design/icons'
 import { Alert, Spin, Tabs } from 'antd'
 import { lazy, Suspense } from 'react'
 import { ApiError } from '../api/client'
@@ -28,9 +29,9 @@ export function Result({ name, workspace, spec, dry, error, running, runnable }:
   return (
     <Panel label={t('result.title')}>
       <Tabs
-        size="small" tabBarExtraContent={running && runnable ? <Spin size="small" aria-label={t('result.running')} /> : undefined}
+        size="small"
         items={[
-          { key: 'result', label: t('result.title'), children: <Figures spec={spec} dry={dry} error={error} runnable={runnable} /> },
+          { key: 'result', label: t('result.title'), children: <Figures spec={spec} dry={dry} error={error} running={running} runnable={runnable} /> },
           { key: 'yaml', label: 'YAML', children: <Suspense fallback={<Spin />}><YamlTab name={name || 'name'} workspace={workspace} spec={spec} /></Suspense> },
         ]}
       />
@@ -38,7 +39,7 @@ export function Result({ name, workspace, spec, dry, error, running, runnable }:
   )
 }
 
-function Figures({ spec, dry, error, runnable }: { spec: MonitorSpec; dry: DryRun | undefined; error: unknown; runnable: boolean }) {
+function Figures({ spec, dry, error, running, runnable }: { spec: MonitorSpec; dry: DryRun | undefined; error: unknown; running: boolean; runnable: boolean }) {
   const t = useT()
   const { zone, language } = usePrefs()
   if (!runnable) return <p className="muted">{t('result.none')}</p>
@@ -59,6 +60,7 @@ function Figures({ spec, dry, error, runnable }: { spec: MonitorSpec; dry: DryRu
   return (
     <>
       <p style={{ margin: '0 0 8px' }} aria-live="polite">
+        {running && <><LoadingOutlined aria-label={t('result.running')} /> </>}
         {t('result.lines', { matched: counts.matched, total: dry.lines?.length ?? 0 })}
         {(['filtered', 'unmatched', 'bad', 'late'] as const).filter((o) => counts[o] > 0).map((o) => <span key={o} className={o === 'filtered' ? 'muted' : 'state-warn'}> · {t('result.outcome', { n: counts[o], outcome: t(`outcome.${o}`) })}</span>)}
         {(dry.counters?.bad_numbers ?? 0) > 0 && <span className="state-warn"> · {t('result.badNumbers', { n: dry.counters!.bad_numbers })}</span>}

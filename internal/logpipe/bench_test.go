@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,6 +64,20 @@ func mustTask(tb testing.TB, s logrule.Spec) *Task {
 	return NewTask(p, TaskOptions{})
 }
 
+// reportCPU reports the rate by the time the processor was used, which other
+// work on the machine disturbs less than the wall clock.
+func reportCPU(b *testing.B, bytes int, start time.Duration) {
+	b.ReportMetric(float64(bytes)*float64(b.N)/1e6/(cpuTime(b)-start).Seconds(), "cpuMB/s")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano())
+}
+
 // runBlocks processes the log in blocks of 256 KiB, as a reader would.
 func runBlocks(g *Group, fs *FileState, log []byte, now int64) {
 	const size = 256 << 10
@@ -85,9 +100,12 @@ func benchProcess(b *testing.B, log []byte, specs ...logrule.Spec) {
 	var fs FileState
 	b.SetBytes(int64(len(log)))
 	b.ReportAllocs()
+	runBlocks(g, &fs, log, benchNow)
+	start := cpuTime(b)
 	for b.Loop() {
 		runBlocks(g, &fs, log, benchNow)
 	}
+	reportCPU(b, len(log), start)
 	for _, t := range tasks {
 		if c := t.Counters(); c.Matched == 0 || c.Bad+c.Late+c.Unmatched+c.BadNumbers > 0 {
 			b.Fatalf("the benchmark does not measure what it should: %+v", c)
@@ -173,6 +191,7 @@ func BenchmarkNaiveLoop(b *testing.B) {
 	counts := map[string]*agg{}
 	b.SetBytes(int64(len(log)))
 	var key []byte
+	start := cpuTime(b)
 	for b.Loop() {
 		rest := log
 		for len(rest) > 0 {
@@ -199,6 +218,7 @@ func BenchmarkNaiveLoop(b *testing.B) {
 			a.sum += v
 		}
 	}
+	reportCPU(b, len(log), start)
 }
 
 // BenchmarkNewlines counts line ends only: how fast memory is read at best.

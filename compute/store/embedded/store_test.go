@@ -96,12 +96,12 @@ func writeAndWait(t *testing.T, dir string) {
 			}
 		}
 	}
+	// A snapshot as of a Sync that was cut off, before the writes, which it would make durable.
+	s.engine.MustCreateSnapshot()
 	write(0, 30)
 	if err := s.Sync(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	// A snapshot of a Sync that was cut off.
-	s.engine.MustCreateSnapshot()
 	os.Stdout.WriteString("synced\n")
 	write(30, 40)
 	select {} // to be killed

@@ -20,6 +20,8 @@ type computes struct {
 	register pharosv1.RegisterServiceClient
 	dial     func(address string) (*grpc.ClientConn, error)
 	log      *slog.Logger
+	// except is the address of the compute that asks for its peers; empty otherwise.
+	except string
 
 	mu    sync.RWMutex
 	conns map[string]*grpc.ClientConn
@@ -61,7 +63,7 @@ func (c *computes) refresh(ctx context.Context) error {
 	defer c.mu.Unlock()
 	c.live = c.live[:0:0]
 	for _, s := range answer.Servers {
-		if s.Role != pharosv1.ServerRole_SERVER_ROLE_COMPUTE || !s.Live {
+		if s.Role != pharosv1.ServerRole_SERVER_ROLE_COMPUTE || !s.Live || s.Address == c.except {
 			continue
 		}
 		conn := c.conns[s.Address]
@@ -95,6 +97,17 @@ func (c *computes) pick() (*grpc.ClientConn, error) {
 		return nil, status.Error(codes.Unavailable, "no compute is connected to register")
 	}
 	return c.live[int(c.turn.Add(1))%len(c.live)], nil
+}
+
+// clients of all live computes.
+func (c *computes) clients() []pharosv1.QueryServiceClient {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	out := make([]pharosv1.QueryServiceClient, len(c.live))
+	for i, conn := range c.live {
+		out[i] = pharosv1.NewQueryServiceClient(conn)
+	}
+	return out
 }
 
 // Invoke and NewStream make computes a grpc.ClientConnInterface.

@@ -266,11 +266,6 @@ func (r *consoleRole) Run(ctx context.Context) error {
 	return runRoles(ctx, log, role{"console", serve}, role{"computes", pool.run})
 }
 
-// retention is the flag of how long series are kept.
-type retention struct {
-	Retention days `default:"21d" help:"How long series are kept, such as 21d."`
-}
-
 // days is a duration that also knows days.
 type days time.Duration
 

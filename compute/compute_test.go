@@ -3,7 +3,12 @@ package compute
 import (
 	"errors"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/pharos-stack/pharos/compute/journal"
 	"github.com/pharos-stack/pharos/compute/store"
@@ -274,6 +279,11 @@ func TestWindowsOfOthersAreNotSettled(t *testing.T) {
 	s.Computes = []*pharosv1.ServerInfo{{ServerId: "cmp_1"}, {ServerId: "cmp_2"}}
 	r.c.SetState(s)
 	r.mark("a", m, t0+200*minute)
+	r.until("the report is there", func() bool {
+		r.c.mu.Lock()
+		defer r.c.mu.Unlock()
+		return r.c.monitors[m.GetMonitorId()].markOf("a") > t0
+	})
 	r.now.Store(t0 + 100*minute)
 	r.until("all settled", func() bool {
 		resp, err := r.c.MonitorWindows(t.Context(), &pharosv1.MonitorWindowsRequest{MonitorId: m.GetMonitorId()})
@@ -306,4 +316,93 @@ func TestBadPartIsLeftOut(t *testing.T) {
 	r.mark("a", m, t0+minute)
 	r.now.Store(t0 + minute)
 	r.is(linesCount, t0, 5)
+}
+
+func TestCrashBetweenLatePartAndSettling(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Debounce = time.Hour })
+	m := plain(t, "a")
+	r.c.SetState(cluster([]*pharosv1.MonitorInfo{m}, "a"))
+	r.deliver("a", revision(m, t0, 1, 1, true, table(0, map[string]int{"": 5}, 0)))
+	r.mark("a", m, t0+minute)
+	r.now.Store(t0 + minute)
+	r.is(linesCount, t0, 5)
+	r.deliver("a", revision(m, t0, 2, 2, true, table(0, map[string]int{"": 3}, 0)))
+	if err := r.c.sync(t.Context()); err != nil { // the store has the window, but not this part
+		t.Fatal(err)
+	}
+	r.crash()
+	r.opts.Debounce = time.Millisecond
+	r.start()
+	r.is(linesCount, t0, 8)
+}
+
+func TestWindowsNobodySentToAreSettledAfterRestart(t *testing.T) {
+	r := newRig(t, nil)
+	m := plain(t, "a")
+	r.c.SetState(cluster([]*pharosv1.MonitorInfo{m}, "a"))
+	r.crash()
+	r.now.Store(t0 + 3*minute)
+	r.start()
+	r.until("a report is waited for", func() bool { return r.c.running.Load() != nil })
+	r.absent(linesComplete, t0)
+	r.mark("a", m, t0+3*minute)
+	for i := range int64(3) {
+		r.is(linesCount, t0+i*minute, 0)
+		r.is(linesComplete, t0+i*minute, 1)
+	}
+}
+
+// TestJournalFailureEndsRun lets the disk of the journal fail.
+func TestJournalFailureEndsRun(t *testing.T) {
+	broken := errorfs.Toggle{Injector: errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo {
+			return syscall.EIO
+		}
+		return nil
+	})}
+	r := newRig(t, func(o *Options) {
+		o.Journal.FS = errorfs.Wrap(vfs.NewMem(), &broken)
+		o.Journal.Free = func(string) (uint64, error) { return 1 << 30, nil }
+	})
+	m := plain(t, "a")
+	r.c.SetState(cluster([]*pharosv1.MonitorInfo{m}, "a"))
+	broken.On()
+	r.part("a", revision(m, t0, 1, 1, true, table(0, map[string]int{"": 5}, 0)))
+	if err := <-r.done; !errors.Is(err, syscall.EIO) {
+		t.Errorf("Run ended with %v", err)
+	}
+	if r.c.Status().GetDiskError() == "" {
+		t.Error("the failure is not told")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.acked) > 0 {
+		t.Error("acknowledged what is not on disk")
+	}
+	r.cancel = nil // Run has ended
+}
+
+func TestSelfMetrics(t *testing.T) {
+	r := newRig(t, nil)
+	m := plain(t, "a")
+	r.c.SetState(cluster([]*pharosv1.MonitorInfo{m}, "a"))
+	r.deliver("a", revision(m, t0, 1, 1, true, table(0, map[string]int{"": 5}, 0)))
+	r.mark("a", m, t0+minute)
+	r.now.Store(t0 + minute)
+	r.is(linesCount, t0, 5)
+	r.until("counted", func() bool { return r.c.Status().GetLinesTotal() == 5 })
+	if err := r.c.writeSelf(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.store.mu.Lock()
+	defer r.store.mu.Unlock()
+	found := 0
+	for _, s := range r.store.samples {
+		if s.Labels.Get(store.MetricName) == "self_compute_lines_total" && s.Value == 5 && s.Labels.Get("compute") == "cmp_1" {
+			found++
+		}
+	}
+	if found != 1 || r.c.Status().GetWindowsSettledTotal() != 1 {
+		t.Errorf("%d samples of lines, status %v", found, r.c.Status())
+	}
 }

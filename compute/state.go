@@ -88,11 +88,12 @@ func (c *Compute) SetState(s *pharosv1.ClusterState) {
 	defer c.commit.Unlock()
 	c.mu.Lock()
 	fresh := c.apply(s)
-	c.mu.Unlock()
 	b := c.journal.NewBatch()
 	for _, m := range fresh {
 		b.PutTask(m)
+		b.PutCursor(m.GetMonitorId(), c.monitors[m.GetMonitorId()].cursor)
 	}
+	c.mu.Unlock()
 	b.PutState(s)
 	if err := c.journal.Commit(b); err != nil {
 		c.log.Error("cannot keep the state of the cluster", "err", err)

@@ -257,7 +257,25 @@ func (l engineLog) Errorf(format string, args ...any) {
 	l.j.opts.Logger.Warn(fmt.Sprintf(format, args...), "part", "journal")
 }
 
-func (l engineLog) Fatalf(format string, args ...any) { l.j.fail(fmt.Errorf(format, args...)) }
+func (l engineLog) Fatalf(format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok {
+			err = failure{err.Error(), cause}
+		}
+	}
+	l.j.fail(err)
+}
+
+// failure is the engine's message with its cause.
+type failure struct {
+	message string
+	cause   error
+}
+
+func (f failure) Error() string { return f.message }
+
+func (f failure) Unwrap() error { return f.cause }
 
 func (l engineLog) Eventf(ctx context.Context, format string, args ...any) {}
 

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -190,10 +191,12 @@ func Eventually(t testing.TB, within time.Duration, ok func() error) {
 	}
 }
 
-// API speaks to a console as a user with a token.
+// API speaks to a console as the user admin: to /prometheus with an API token
+// of the default workspace, to the rest with the session.
 type API struct {
-	Base  string
-	Token string
+	Base    string
+	Token   string
+	cookies []*http.Cookie
 }
 
 // SignIn waits for the console at base, signs in as admin and makes a token
@@ -201,9 +204,8 @@ type API struct {
 func SignIn(t testing.TB, base, password string) *API {
 	t.Helper()
 	a := &API{Base: base}
-	var cookies []*http.Cookie
 	Eventually(t, 60*time.Second, func() error {
-		resp, err := a.send("POST", "/api/v1/session", map[string]string{"username": "admin", "password": password}, nil)
+		resp, err := a.send("POST", "/api/v1/session", map[string]string{"username": "admin", "password": password})
 		if err != nil {
 			return err
 		}
@@ -212,24 +214,24 @@ func SignIn(t testing.TB, base, password string) *API {
 			text, _ := io.ReadAll(resp.Body)
 			return fmt.Errorf("sign-in answered %s: %s", resp.Status, text)
 		}
-		cookies = resp.Cookies()
+		a.cookies = resp.Cookies()
 		return nil
 	})
-	resp, err := a.send("POST", "/api/v1/tokens", map[string]string{"name": "test", "workspace": "default", "role": "admin"}, cookies)
+	resp, err := a.send("POST", "/api/v1/tokens", map[string]string{"name": "test", "workspace": "default"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var answer struct{ Token string }
+	var answer struct{ Secret string }
 	text, _ := io.ReadAll(resp.Body)
-	if err := json.Unmarshal(text, &answer); err != nil || answer.Token == "" {
+	if err := json.Unmarshal(text, &answer); err != nil || answer.Secret == "" {
 		t.Fatalf("cannot make a token: %s: %s", resp.Status, text)
 	}
-	a.Token = answer.Token
+	a.Token = answer.Secret
 	return a
 }
 
-func (a *API) send(method, path string, body any, cookies []*http.Cookie) (*http.Response, error) {
+func (a *API) send(method, path string, body any) (*http.Response, error) {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -244,18 +246,19 @@ func (a *API) send(method, path string, body any, cookies []*http.Cookie) (*http
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Pharos-Csrf", "1")
-	if a.Token != "" {
+	if strings.HasPrefix(path, "/prometheus/") {
 		req.Header.Set("Authorization", "Bearer "+a.Token)
-	}
-	for _, c := range cookies {
-		req.AddCookie(c)
+	} else {
+		for _, c := range a.cookies {
+			req.AddCookie(c)
+		}
 	}
 	return http.DefaultClient.Do(req)
 }
 
 // Call sends a request and decodes the answer into out unless nil.
 func (a *API) Call(method, path string, body, out any) error {
-	resp, err := a.send(method, path, body, nil)
+	resp, err := a.send(method, path, body)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (c *commands) fleet(ctx context.Context) error {
 		return err
 	}
 	defer s.stop()
-	var token struct{ Token string }
+	var token struct{ Secret string }
 	if err := s.call("POST", "/api/v1/join_tokens", map[string]any{"label": "bench"}, &token); err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (c *commands) fleet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	join, err := rpc.ParseJoinToken(token.Token)
+	join, err := rpc.ParseJoinToken(token.Secret)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (c *commands) fleet(ctx context.Context) error {
 		defer conn.Close()
 		conns = append(conns, conn)
 	}
-	f := &fleet{join: token.Token, keys: c.Keys}
+	f := &fleet{join: token.Secret, keys: c.Keys}
 	var agents sync.WaitGroup
 	for i := range c.Agents {
 		agents.Go(func() {

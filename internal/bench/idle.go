@@ -26,14 +26,14 @@ func (c *commands) idle(ctx context.Context) error {
 			return err
 		}
 	}
-	var token struct{ Token string }
+	var token struct{ Secret string }
 	if err := s.call("POST", "/api/v1/join_tokens", map[string]any{"label": "bench"}, &token); err != nil {
 		return err
 	}
 	fmt.Printf("%-58s %8s %8s %8s\n", fmt.Sprintf("idle agent, host metrics every 10 s, over %s", c.Idle), "% core", "MB now", "MB peak")
 	run := func(name string) error {
 		cmd := exec.CommandContext(ctx, filepath.Join(c.Bin, "pharos-agent"), "--data", filepath.Join(s.dir, "agent"), "--register", s.grpc,
-			"--join-token", token.Token, "--root", logs)
+			"--join-token", token.Secret, "--root", logs)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ type server struct {
 	dir, http, grpc string
 	cmd             *exec.Cmd
 	token           string
+	cookies         []*http.Cookie
 }
 
 const adminPassword = "bench-Password-1"
@@ -68,7 +70,7 @@ func (s *server) stop() {
 }
 
 func (s *server) signIn() error {
-	resp, err := s.send("POST", "/api/v1/session", map[string]string{"username": "admin", "password": adminPassword}, nil)
+	resp, err := s.send("POST", "/api/v1/session", map[string]string{"username": "admin", "password": adminPassword})
 	if err != nil {
 		return err
 	}
@@ -76,15 +78,16 @@ func (s *server) signIn() error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("sign-in answered %s", resp.Status)
 	}
-	var answer struct{ Token string }
-	if err := s.decode(s.send("POST", "/api/v1/tokens", map[string]string{"name": "bench", "workspace": "default", "role": "admin"}, resp.Cookies()))(&answer); err != nil {
+	s.cookies = resp.Cookies()
+	var answer struct{ Secret string }
+	if err := s.decode(s.send("POST", "/api/v1/tokens", map[string]string{"name": "bench", "workspace": "default"}))(&answer); err != nil {
 		return err
 	}
-	s.token = answer.Token
+	s.token = answer.Secret
 	return nil
 }
 
-func (s *server) send(method, path string, body any, cookies []*http.Cookie) (*http.Response, error) {
+func (s *server) send(method, path string, body any) (*http.Response, error) {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -99,11 +102,13 @@ func (s *server) send(method, path string, body any, cookies []*http.Cookie) (*h
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("X-Pharos-Csrf", "1")
-	if s.token != "" {
+	// API tokens are of a workspace; what concerns the installation needs a session.
+	if strings.HasPrefix(path, "/prometheus/") {
 		req.Header.Set("Authorization", "Bearer "+s.token)
-	}
-	for _, cookie := range cookies {
-		req.AddCookie(cookie)
+	} else {
+		for _, cookie := range s.cookies {
+			req.AddCookie(cookie)
+		}
 	}
 	return http.DefaultClient.Do(req)
 }
@@ -130,7 +135,7 @@ func (s *server) decode(resp *http.Response, err error) func(out any) error {
 }
 
 func (s *server) call(method, path string, body, out any) error {
-	return s.decode(s.send(method, path, body, nil))(out)
+	return s.decode(s.send(method, path, body))(out)
 }
 
 // value of an instant query that gives one series; false when it gives none.

@@ -67,7 +67,7 @@ func startCluster(t *testing.T, agents int) *cluster {
 			"--grpc", apptest.Address(t), "--register", registerAddr))
 	}
 	c.api = apptest.SignIn(t, "http://"+httpAddr, "exact-Password-1")
-	var token struct{ Token string }
+	var token struct{ Secret string }
 	if err := c.api.Call("POST", "/api/v1/join_tokens", map[string]any{"label": "test"}, &token); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func startCluster(t *testing.T, agents int) *cluster {
 	c.killable = append(c.killable, c.vessels...)
 	for i := range agents {
 		c.killable = append(c.killable, start(fmt.Sprintf("agent-%d", i), agent, "--data", filepath.Join(c.dir, fmt.Sprintf("agent-%d", i)),
-			"--register", registerAddr, "--join-token", token.Token, "--root", c.logs(i)))
+			"--register", registerAddr, "--join-token", token.Secret, "--root", c.logs(i)))
 	}
 	return c
 }

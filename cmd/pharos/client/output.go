@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -39,7 +40,7 @@ func format(v any) string {
 	case string:
 		return v
 	case float64:
-		return fmt.Sprintf("%.10g", v)
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	case bool:
 		return fmt.Sprint(v)
 	}

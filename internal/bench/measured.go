@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/pharos-stack/pharos/agent/collect"
+	"github.com/pharos-stack/pharos/internal/logrule"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
+)
+
+// measuredPipeline is the process that is measured: the agent's collector, with
+// its reader, checkpoints and outbox, reads log to its end and then exits.
+func measuredPipeline(ctx context.Context, log string, monitors int, rule string) error {
+	dir, err := os.MkdirTemp("", "pharos-pipeline-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	info, err := os.Stat(log)
+	if err != nil {
+		return err
+	}
+	c, err := collect.New(collect.Options{DataDir: dir, Logger: slog.New(slog.DiscardHandler), Location: time.UTC})
+	if err != nil {
+		return err
+	}
+	plan := &pharosv1.Plan{Revision: 1}
+	for i := range monitors {
+		spec := benchSpec(log, rule, i).WithDefaults()
+		if err := spec.Validate("spec"); err != nil {
+			return err
+		}
+		text, err := json.Marshal(spec)
+		if err != nil {
+			return err
+		}
+		id := fmt.Sprintf("mon_%d", i)
+		plan.Tasks = append(plan.Tasks, &pharosv1.PlanTask{TaskId: logrule.TaskID(id, spec), MonitorId: id, DefinitionRevision: 1,
+			Kind: &pharosv1.PlanTask_Log{Log: &pharosv1.LogTask{SpecJson: text}}})
+	}
+	c.SetPlan(plan)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go acknowledge(ctx, c)
+	ran := make(chan error, 1)
+	go func() { ran <- c.Run(ctx) }()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ran:
+			return fmt.Errorf("the collector ended early: %w", err)
+		case <-tick.C:
+		}
+		tasks, problems, _ := c.Status()
+		if len(problems) > 0 {
+			return fmt.Errorf("the collector reports: %v", problems)
+		}
+		done := len(tasks) == monitors
+		for _, t := range tasks {
+			done = done && len(t.Files) == 1 && t.Files[0].ReadBytes == info.Size()
+		}
+		if done {
+			cancel()
+			return <-ran
+		}
+	}
+}
+
+// acknowledge stands for compute.
+func acknowledge(ctx context.Context, c *collect.Collector) {
+	cursor := c.Outbox().Stream()
+	for {
+		r, err := cursor.Next(ctx)
+		if err != nil {
+			return
+		}
+		c.Outbox().Ack([]*pharosv1.Ack{{TaskId: r.TaskId, WindowStartMs: r.WindowStartMs, Part: r.Part, Revision: r.Revision}})
+	}
+}
+
+// benchSpec counts and sums by two columns. The i-th of several monitors looks
+// at other columns, as different monitors do.
+func benchSpec(log, rule string, i int) logrule.Spec {
+	s := logrule.Spec{Title: "bench", Type: logrule.MinuteMulti, Paths: []string{log}, StartAt: logrule.StartBeginning,
+		Time: logrule.TimeRule{Format: logrule.TimeNormal, Timezone: "UTC"}, GroupBy: []string{"goods", "method"},
+		Statistics: []logrule.Statistic{{Name: "count", Kind: logrule.Count}, {Name: "ms", Kind: logrule.Sum, Column: "ms"}}}
+	if rule == "regex" {
+		const pattern = `^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},[^,]*,([^,]*),[^,]*,([^,]*),(\d+),`
+		for group, name := range []string{"goods", "method", "ms"} {
+			s.Columns = append(s.Columns, logrule.Column{Name: name, Regex: &logrule.RegexRule{Pattern: pattern, Group: group + 1}})
+		}
+		return s
+	}
+	column := func(name string, index int) logrule.Column {
+		return logrule.Column{Name: name, Split: &logrule.SplitRule{Delimiter: ",", Index: index}}
+	}
+	groups := [][2]int{{2, 4}, {2, 3}, {3, 4}, {4, 6}, {2, 6}}[i%5]
+	s.Columns = []logrule.Column{column("goods", groups[0]), column("method", groups[1]), column("ms", 5)}
+	return s
+}

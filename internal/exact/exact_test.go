@@ -150,7 +150,7 @@ func TestExact(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, uint64(time.Now().UnixNano())))
 	from := time.Now().Add(-30 * time.Minute)
 	rounds := 20 * p.kills
-	perRound := int(p.lines / int64(rounds) / int64(len(writers)))
+	perRound := int(p.lines/int64(rounds)/int64(len(writers))) + 1
 	kills := map[string]int{}
 	var down *apptest.Process
 	for round := range rounds {

@@ -156,7 +156,7 @@ func FuzzNumber(f *testing.F) {
 // FuzzProcess feeds anything to all kinds of rules, and compares with the
 // reference.
 func FuzzProcess(f *testing.F) {
-	f.Add([]byte(randomLines(rand.New(rand.NewPCG(3, 3)), 8, ",")), uint8(0))
+	f.Add([]byte(randomLines(rand.New(rand.NewPCG(3, 3)), 8, ",", true)), uint8(0))
 	f.Add([]byte("2026-11-23 10:00:01,a,b,c,1,Y,200\r\n\n\r\n,,,"), uint8(7))
 	f.Add([]byte("\xef\xbb\xbf2026-11-23 10:00:01,a,\xe3\x80\x80b\xff,c,1,Y,200"), uint8(3))
 	specs := propertySpecs(",")

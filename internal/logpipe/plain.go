@@ -22,7 +22,6 @@ type plain struct {
 	runs []plainRun
 	cols []plainColumn
 	nums []plainNumber
-	most int // the largest field that any task needs
 	ends []int32
 
 	// The batch.
@@ -45,7 +44,7 @@ const batch = 64
 type lineAt struct {
 	from, to int
 	ms       int64
-	odd      bool // a field is missing
+	fields   int // delimiters found
 }
 
 // plainRun is a task on the short way.
@@ -74,6 +73,7 @@ type plainColumn struct {
 // plainNumber is a field that figures need, and its values.
 type plainNumber struct {
 	field int
+	odd   bool // some lines have none
 	micro [batch]int64
 }
 
@@ -119,7 +119,6 @@ func (g *Group) planPlain() *plain {
 }
 
 func (p *plain) column(field int) int {
-	p.most = max(p.most, field)
 	for i := range p.cols {
 		if p.cols[i].field == field {
 			return i
@@ -130,7 +129,6 @@ func (p *plain) column(field int) int {
 }
 
 func (p *plain) number(field int) int {
-	p.most = max(p.most, field)
 	for i := range p.nums {
 		if p.nums[i].field == field {
 			return i
@@ -198,7 +196,7 @@ func (p *plain) block(g *Group, block []byte, ascii bool) {
 			p.minMs, p.maxMs = lt.ms, lt.ms
 		}
 		n := splitByte(line, block[start:], delim, p.ends[p.n*p.stride:][:p.stride])
-		p.lines[p.n] = lineAt{from: start, to: start + i, ms: lt.ms, odd: n < p.most}
+		p.lines[p.n] = lineAt{from: start, to: start + i, ms: lt.ms, fields: n}
 		p.n++
 		if p.n == batch {
 			p.flush(g, block, ascii)
@@ -230,7 +228,8 @@ func (p *plain) flush(g *Group, block []byte, ascii bool) {
 func (p *plain) readColumn(c *plainColumn, block []byte) {
 	for i := range p.lines[:p.n] {
 		l := &p.lines[i]
-		if l.odd {
+		if l.fields < c.field {
+			c.value[i].n = 0
 			continue
 		}
 		from := l.from + int(p.ends[i*p.stride+c.field]) + 1
@@ -257,9 +256,11 @@ func (p *plain) readColumn(c *plainColumn, block []byte) {
 }
 
 func (p *plain) readNumber(c *plainNumber, block []byte) {
+	c.odd = false
 	for i := range p.lines[:p.n] {
 		l := &p.lines[i]
-		if l.odd {
+		if l.fields < c.field {
+			c.micro[i], c.odd = noMicro, true
 			continue
 		}
 		from := l.from + int(p.ends[i*p.stride+c.field]) + 1
@@ -268,6 +269,8 @@ func (p *plain) readNumber(c *plainNumber, block []byte) {
 		if micro == noMicro {
 			if m, _, kind := parseNumber(block[from:to]); kind == microNumber {
 				micro = m
+			} else {
+				c.odd = true
 			}
 		}
 		c.micro[i] = micro
@@ -277,69 +280,53 @@ func (p *plain) readNumber(c *plainNumber, block []byte) {
 // run adds the batch to a task.
 func (p *plain) run(g *Group, pr *plainRun, block []byte, ascii bool) {
 	t := pr.r.task
-	n := p.n
 	w := t.cur
 	if w == nil || p.minMs < w.StartMs || p.maxMs >= w.StartMs+t.p.windowMs {
 		w = t.At(p.minMs)
 		if p.maxMs >= w.StartMs+t.p.windowMs { // the batch crosses into another window
-			for i := range n {
+			for i := range p.n {
 				p.longWay(g, pr, block, ascii, i)
 			}
 			return
 		}
 	}
 	w.Touched = true
-	var read, matched, filtered uint64
-	for i := range n {
-		p.rows[i] = -1
-		row := -1
-		if p.lines[i].odd {
-			goto long
-		}
-		for k := range pr.nums {
-			if p.nums[pr.nums[k]].micro[i] == noMicro {
-				goto long
-			}
-		}
-		for k := range pr.filters {
-			f := &pr.filters[k]
-			v := p.cols[f.col].value[i]
-			if v.n == 0 || v.n > short || (v.lo|v.hi)&highBits != 0 {
-				goto long
-			}
-			found := false
-			for _, want := range f.values {
-				found = found || v == want
-			}
-			if found != f.white {
-				filtered++
-				row = -2
-				break
-			}
-		}
-		if row == -2 {
-			continue
-		}
-		if len(pr.groups) == 0 {
-			row = 0
-		} else if row = p.find(pr, w, block, i); row < 0 {
-			goto long
-		}
-		p.rows[i] = int32(row)
-		matched++
-		continue
-	long:
-		p.longWay(g, pr, block, ascii, i)
+	rows := p.rows[:p.n]
+	clear(rows)
+	for i := range pr.filters {
+		p.filter(&pr.filters[i])
 	}
-	read = matched + filtered
-	w.Counters.Read += read
+	for _, k := range pr.nums {
+		if c := &p.nums[k]; c.odd {
+			for i := range rows {
+				if c.micro[i] == noMicro && rows[i] == 0 {
+					rows[i] = rowLong
+				}
+			}
+		}
+	}
+	if len(pr.groups) > 0 {
+		p.findRows(pr, w, block)
+	}
+	var matched, filtered uint64
+	for i, row := range rows {
+		switch {
+		case row >= 0:
+			matched++
+		case row == rowFiltered:
+			filtered++
+		default:
+			p.longWay(g, pr, block, ascii, i)
+		}
+	}
+	w.Counters.Read += matched + filtered
 	w.Counters.Matched += matched
 	w.Counters.Filtered += filtered
 	if len(pr.groups) == 0 {
 		w.other += matched
 		for k, c := range pr.nums {
 			a := &w.otherAccs[k]
-			for i, row := range p.rows[:n] {
+			for i, row := range rows {
 				if row >= 0 {
 					a.add(p.nums[c].micro[i])
 				}
@@ -347,17 +334,96 @@ func (p *plain) run(g *Group, pr *plainRun, block []byte, ascii bool) {
 		}
 		return
 	}
-	for _, row := range p.rows[:n] {
+	for _, row := range rows {
 		if row >= 0 {
 			w.rows[row].lines++
 		}
 	}
 	for k, c := range pr.nums {
 		micro := &p.nums[c].micro
-		for i, row := range p.rows[:n] {
+		for i, row := range rows {
 			if row >= 0 {
 				w.accs[int(row)*len(pr.nums)+k].add(micro[i])
 			}
+		}
+	}
+}
+
+// What p.rows holds beside rows.
+const (
+	rowLong     = -1 // take the long way
+	rowFiltered = -2
+)
+
+// findRows sets p.rows for the keys of lines that are not marked. Nearly all keys of one or
+// two values are where their hash says; find sees to the others.
+func (p *plain) findRows(pr *plainRun, w *Window, block []byte) {
+	rows := p.rows[:p.n]
+	if len(w.slots) == 0 {
+		for i := range rows {
+			rows[i] = min(rows[i], rowLong)
+		}
+		return
+	}
+	slots := w.slots
+	a := &p.cols[pr.groups[0]]
+	switch len(pr.groups) {
+	case 1:
+		for i := range rows {
+			if rows[i] != 0 {
+				continue
+			}
+			e := slots[int(uint32(a.hash[i]))&(len(slots)-1)]
+			if e.row != 0 && w.quick[e.row-1] == a.value[i] {
+				rows[i] = int32(e.row - 1)
+				continue
+			}
+			rows[i] = int32(p.find(pr, w, block, i))
+		}
+	case 2:
+		b := &p.cols[pr.groups[1]]
+		for i := range rows {
+			if rows[i] != 0 {
+				continue
+			}
+			e := slots[int(uint32(hashNext(a.hash[i], b.hash[i])))&(len(slots)-1)]
+			if e.row != 0 {
+				at := 2 * int(e.row-1)
+				if kept := w.quick[at : at+2]; kept[0] == a.value[i] && kept[1] == b.value[i] {
+					rows[i] = int32(e.row - 1)
+					continue
+				}
+			}
+			rows[i] = int32(p.find(pr, w, block, i))
+		}
+	default:
+		for i := range rows {
+			if rows[i] == 0 {
+				rows[i] = int32(p.find(pr, w, block, i))
+			}
+		}
+	}
+}
+
+// filter marks the lines of the batch that a row of a list drops, and those
+// that it can't judge.
+func (p *plain) filter(f *plainFilter) {
+	c := &p.cols[f.col]
+	for i, row := range p.rows[:p.n] {
+		if row != 0 {
+			continue // an earlier row of the lists has spoken
+		}
+		v := &c.value[i]
+		if v.n == 0 || v.n > short || (v.lo|v.hi)&highBits != 0 {
+			p.rows[i] = rowLong
+			continue
+		}
+		found := false
+		for k := range f.values {
+			found = found || f.values[k] == *v
+		}
+		if found != f.white {
+			p.rows[i] = rowFiltered
 		}
 	}
 }

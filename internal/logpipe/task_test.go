@@ -34,7 +34,7 @@ func TestNothingIsAllocatedPerLine(t *testing.T) {
 }
 
 func TestSameBytesSameTables(t *testing.T) {
-	log := []byte(randomLines(rand.New(rand.NewPCG(5, 5)), 500, ","))
+	log := []byte(randomLines(rand.New(rand.NewPCG(5, 5)), 500, ",", true))
 	var tables [2]string
 	for i, size := range []int{len(log), 700} {
 		task := mustTask(t, propertySpecs(",")[0])

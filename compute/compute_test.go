@@ -10,7 +10,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
-	"github.com/pharos-stack/pharos/compute/journal"
 	"github.com/pharos-stack/pharos/compute/store"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
@@ -169,12 +168,7 @@ func TestRestartWritesAgainWhatTheStoreLost(t *testing.T) {
 	r.until("host sample again", host)
 
 	// After a sync nothing is written again.
-	if err := r.c.sync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.c.journal.Marked(func(id journal.WindowID) { t.Errorf("%v is still marked", id) }); err != nil {
-		t.Fatal(err)
-	}
+	r.synced()
 	r.crash()
 	r.is(linesCount, t0, 5)
 }
@@ -187,9 +181,7 @@ func TestLatePartAfterEviction(t *testing.T) {
 	r.mark("a", m, t0+minute)
 	r.now.Store(t0 + minute)
 	r.is(linesCount, t0, 5)
-	if err := r.c.sync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.synced()
 	r.now.Store(t0 + 10*minute)
 	if err := r.c.forget(t.Context()); err != nil {
 		t.Fatal(err)
@@ -326,6 +318,7 @@ func TestCrashBetweenLatePartAndSettling(t *testing.T) {
 	r.mark("a", m, t0+minute)
 	r.now.Store(t0 + minute)
 	r.is(linesCount, t0, 5)
+	r.until("settled", func() bool { return r.c.Status().GetWindowsSettledTotal() == 1 })
 	r.deliver("a", revision(m, t0, 2, 2, true, table(0, map[string]int{"": 3}, 0)))
 	if err := r.c.sync(t.Context()); err != nil { // the store has the window, but not this part
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/pharos-stack/pharos/compute/journal"
 	"github.com/pharos-stack/pharos/compute/store"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/partial"
@@ -169,7 +170,9 @@ func (r *rig) start() {
 		r.t.Fatal(err)
 	}
 	r.send(&pharosv1.IngestRequest{Message: &pharosv1.IngestRequest_Hello{Hello: &pharosv1.IngestHello{VesselId: "ves_1"}}})
+	r.mu.Lock()
 	r.acked, r.credit = map[string]uint64{}, 0
+	r.mu.Unlock()
 	stream := r.stream
 	go func() {
 		for {
@@ -268,6 +271,21 @@ func (r *rig) is(series string, startMs int64, want float64) {
 	r.until(series, func() bool {
 		got, ok = r.store.value(series, startMs, 60_000)
 		return ok && got == want
+	})
+}
+
+// synced waits until the store is durable and compute knows it of every window.
+func (r *rig) synced() {
+	r.t.Helper()
+	r.until("synced", func() bool {
+		if err := r.c.sync(context.Background()); err != nil {
+			r.t.Fatal(err)
+		}
+		marked := 0
+		if err := r.c.journal.Marked(func(journal.WindowID) { marked++ }); err != nil {
+			r.t.Fatal(err)
+		}
+		return marked == 0
 	})
 }
 

@@ -65,12 +65,14 @@ type Collector struct {
 	known    map[files.Inode]knownFile
 	restored state
 	watched  map[string]bool // directories
-	open     int             // files
-	dirty    bool            // something has changed since the checkpoint
-	took     time.Duration   // of the last checkpoint
-	last     time.Time       // checkpoint
-	buf      []byte
-	problem  string
+	// postponed are files that may be copies in the making; events of theirs are looked at.
+	postponed map[string]bool
+	open      int           // files
+	dirty     bool          // something has changed since the checkpoint
+	took      time.Duration // of the last checkpoint
+	last      time.Time     // checkpoint
+	buf       []byte
+	problem   string
 
 	handlesMu sync.Mutex
 	handles   map[outbox.PartKey][]checkpoint.Handle
@@ -109,8 +111,9 @@ func New(o Options) (*Collector, error) {
 		return nil, fmt.Errorf("cannot make data directory: %w", err)
 	}
 	c := &Collector{o: o, log: o.Logger, plan: make(chan *pharosv1.Plan, 1), tasks: map[string]*task{}, paths: map[string]*path{},
-		known: map[files.Inode]knownFile{}, watched: map[string]bool{}, handles: map[outbox.PartKey][]checkpoint.Handle{},
-		load: &pharosv1.AgentLoad{}}
+		known: map[files.Inode]knownFile{}, watched: map[string]bool{}, postponed: map[string]bool{},
+		handles: map[outbox.PartKey][]checkpoint.Handle{},
+		load:    &pharosv1.AgentLoad{}}
 	c.box = outbox.New(outbox.Options{MaxBytes: o.MaxUnacked, Done: c.forgetPart})
 	var err error
 	var body []byte
@@ -167,11 +170,16 @@ func (c *Collector) SetPlan(p *pharosv1.Plan) {
 // Run collects until ctx ends, and then writes a last checkpoint.
 func (c *Collector) Run(ctx context.Context) error {
 	defer c.close()
-	var err error
-	if c.watch, err = fsnotify.NewBufferedWatcher(4096); err != nil {
-		return fmt.Errorf("cannot watch files: %w", err)
+	sweepEvery := c.o.SweepInterval
+	var events chan fsnotify.Event
+	var failed chan error
+	if w, err := fsnotify.NewBufferedWatcher(4096); err != nil {
+		sweepEvery = min(sweepEvery, time.Second)
+		c.log.Warn("cannot watch files; they are looked at every second", "err", err)
+	} else {
+		defer w.Close()
+		c.watch, events, failed = w, w.Events, w.Errors
 	}
-	defer c.watch.Close()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	sweep := time.Time{}
@@ -185,10 +193,10 @@ func (c *Collector) Run(ctx context.Context) error {
 			case p := <-c.plan:
 				c.apply(p)
 				sweep = time.Time{}
-			case e := <-c.watch.Events:
+			case e := <-events:
 				c.event(e)
 				c.drainEvents()
-			case err := <-c.watch.Errors:
+			case err := <-failed:
 				c.log.Warn("file events were lost; all files are looked at", "err", err)
 				sweep = time.Time{}
 			case <-tick.C:
@@ -200,7 +208,7 @@ func (c *Collector) Run(ctx context.Context) error {
 			c.drainEvents()
 		}
 		now := c.o.Now()
-		if now.Sub(sweep) >= c.o.SweepInterval || now.Before(sweep) {
+		if now.Sub(sweep) >= sweepEvery || now.Before(sweep) {
 			c.discover()
 			sweep = now
 		}
@@ -211,6 +219,9 @@ func (c *Collector) Run(ctx context.Context) error {
 
 // drainEvents takes the events that wait, so that many changes of a file cost one look.
 func (c *Collector) drainEvents() {
+	if c.watch == nil {
+		return
+	}
 	for {
 		select {
 		case e := <-c.watch.Events:
@@ -228,13 +239,17 @@ func (c *Collector) event(e fsnotify.Event) {
 		p.changed = true
 		return
 	}
-	if !e.Has(fsnotify.Create) && !e.Has(fsnotify.Rename) && !e.Has(fsnotify.Remove) {
+	if c.watched[e.Name] && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
+		delete(c.watched, e.Name) // should the directory come again, it is watched anew
 		return
 	}
+	if !e.Has(fsnotify.Create) && !c.postponed[e.Name] {
+		return
+	}
+	delete(c.postponed, e.Name)
 	for _, t := range c.tasks {
-		if t.matches(e.Name) {
-			c.discoverTask(t)
-			return
+		if t.lines != nil && t.matches(e.Name) && files.Within(e.Name, c.o.AllowedRoots) {
+			c.follow(t, e.Name)
 		}
 	}
 }

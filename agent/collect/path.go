@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,14 +14,19 @@ import (
 )
 
 const (
-	// drainFor is how long a file that was rotated away is still looked at: its
-	// writer may go on for a while.
+	// drainFor is how long a file that was rotated away is still looked at after
+	// it last grew, once the new one is written: its writer may go on for a while.
 	drainFor = time.Minute
+	// drainAtMost is the same while nothing shows that the writer has moved on.
+	drainAtMost = time.Hour
 	// endlessAfter is when the last line of such a file is taken without its end.
 	endlessAfter = 5 * time.Second
 	// knownFor is how long a finished file is remembered, so that it is not read
 	// again under another name.
 	knownFor = 48 * time.Hour
+	// surely is how many bytes must be alike before a file is taken for a copy
+	// of another by its content alone.
+	surely = 64
 )
 
 // path is a log by its name, with the generations of it that are being read;
@@ -32,6 +36,7 @@ type path struct {
 	tasks       map[string]*task
 	generations []*generation
 	changed     bool
+	missing     bool // nothing stands under the name
 	err         string
 }
 
@@ -46,6 +51,9 @@ type generation struct {
 	gone    time.Time // when it stopped being live; zero while it is
 	grown   time.Time // when it was last seen to grow after that
 	serial  int64     // tells generations of one inode apart
+	real    string    // where the file stood when it was opened, links followed
+	more    bool      // the last turn did not come to its end
+	deleted bool
 }
 
 // cursor is where tasks stand in a generation.
@@ -64,6 +72,7 @@ func (c *cursor) remove(t *task) {
 
 // knownFile is a file that was read to its end.
 type knownFile struct {
+	Name    string // of the log it belonged to
 	Inode   files.Inode
 	Content files.Content
 	Offset  int64
@@ -104,7 +113,6 @@ func (c *Collector) follow(t *task, name string) {
 		}
 		p = &path{name: name, tasks: map[string]*task{}, changed: true}
 		c.paths[name] = p
-		c.resume(p)
 	}
 	p.tasks[t.id] = t
 	c.dirty = true
@@ -115,7 +123,7 @@ func (c *Collector) follow(t *task, name string) {
 	g := p.live()
 	if g == nil {
 		if g = c.openLive(p); g == nil {
-			return
+			return // look goes on trying
 		}
 	}
 	offset := int64(0)
@@ -177,35 +185,53 @@ func (c *Collector) lastLineEnd(g *generation) int64 {
 // isCopy reports whether a file that was never followed holds what was read
 // elsewhere: the rotated generation or the copy of a log that also matches.
 func (c *Collector) isCopy(name string) bool {
-	info, err := files.Stat(name)
-	if err != nil || !info.Regular {
-		return false
-	}
-	for _, p := range c.restored.Paths {
-		if p.Name == name {
-			return false
-		}
-	}
-	f, err := os.Open(name)
+	f, info, err := files.Open(name)
 	if err != nil {
-		return false
+		return false // following it tells the error
 	}
 	defer f.Close()
 	if k, ok := c.known[info.Inode]; ok && matches(k.Content, f, k.Offset, info.Size) {
 		return true
 	}
+	if c.wasRead(name, f, info) {
+		return true
+	}
 	for _, p := range c.paths {
-		if filepath.Dir(p.name) == filepath.Dir(name) {
+		if alike := files.MayBeGeneration(p.name, name); alike {
 			c.look(p)
+			for _, g := range p.generations {
+				if g.copied(f, info) {
+					return true
+				}
+			}
+			if g := p.live(); g != nil && info.Size < g.furthest() {
+				// Perhaps the beginning of a copy that is just being made.
+				if same, err := files.Same(g.file, f, 0, info.Size); same && err == nil {
+					c.postponed[name] = true
+					return true
+				}
+			}
 		}
 		for _, g := range p.generations {
 			if g.id == info.Inode {
 				return true
 			}
-			// A copy is no longer than its original; a file that only begins alike soon is.
-			if far := g.furthest(); g.content.HeadLen >= 64 && info.Size <= g.seen && matches(g.content, f, far, info.Size) {
-				return true
-			}
+		}
+	}
+	return false
+}
+
+// copied reports whether f is a copy of what is being read. A copy is no longer
+// than its original; a file that only begins alike soon is.
+func (g *generation) copied(f *os.File, info files.Info) bool {
+	return g.id != info.Inode && g.content.HeadLen >= surely && info.Size <= g.seen && matches(g.content, f, g.furthest(), info.Size)
+}
+
+// wasRead reports whether f is a copy of a generation that was read to its end.
+func (c *Collector) wasRead(name string, f *os.File, info files.Info) bool {
+	for _, k := range c.known {
+		if k.Offset == info.Size && k.Content.HeadLen >= surely && files.MayBeGeneration(k.Name, name) && matches(k.Content, f, k.Offset, info.Size) {
+			return true
 		}
 	}
 	return false
@@ -221,7 +247,11 @@ func matches(content files.Content, f *os.File, offset, size int64) bool {
 
 // openLive opens what stands under the name as a new generation.
 func (c *Collector) openLive(p *path) *generation {
-	g, err := c.openGeneration(p.name)
+	err := c.allowed(p)
+	var g *generation
+	if err == nil {
+		g, err = c.openGeneration(p.name)
+	}
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
@@ -235,20 +265,34 @@ func (c *Collector) openLive(p *path) *generation {
 }
 
 func (c *Collector) openGeneration(name string) (*generation, error) {
-	f, err := os.Open(name)
+	f, info, err := files.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	info, err := files.StatFile(f)
-	if err == nil && !info.Regular {
-		err = fmt.Errorf("%s is not a regular file", name)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
 	c.open++
 	c.dirty = true
-	return &generation{id: info.Inode, file: f, seen: info.Size, mtimeNs: info.MtimeNs, serial: c.o.Now().UnixNano()}, nil
+	real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		real = name
+	}
+	return &generation{id: info.Inode, file: f, seen: info.Size, mtimeNs: info.MtimeNs, serial: c.o.Now().UnixNano(), real: real}, nil
+}
+
+// shut closes the file of a generation that isn't followed.
+func (c *Collector) shut(g *generation) {
+	g.file.Close()
+	c.open--
+}
+
+// allowed checks again, when another file stands under the name, that no
+// link leads where no task may read.
+func (c *Collector) allowed(p *path) (err error) {
+	for _, t := range p.tasks {
+		if err = files.CheckLinks(p.name, t.spec.SymlinkPart, c.o.AllowedRoots); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // fail notes an error of a log, or that there is none.
@@ -273,6 +317,8 @@ func (c *Collector) look(p *path) {
 	info, err := files.Stat(p.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		p.missing = true
+		c.fail(p, nil)
 		if g != nil {
 			c.retire(g)
 		}
@@ -281,9 +327,10 @@ func (c *Collector) look(p *path) {
 		c.fail(p, err)
 		return
 	}
+	p.missing = false
 	if g == nil {
 		if k, ok := c.known[info.Inode]; ok {
-			if f, err := os.Open(p.name); err == nil {
+			if f, _, err := files.Open(p.name); err == nil {
 				same := matches(k.Content, f, k.Offset, info.Size)
 				f.Close()
 				if same && len(p.generations) == 0 {
@@ -306,7 +353,7 @@ func (c *Collector) look(p *path) {
 		c.advance(p, info)
 		return
 	}
-	truncated := info.Size < g.furthest()
+	truncated := info.Size < g.furthest() || info.Size < g.seen && g.furthest() == 0
 	if !truncated && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
 		// Truncated and written again past our place: then other bytes stand before it.
 		same, err := g.content.MatchesTail(g.file, g.furthest())
@@ -319,6 +366,9 @@ func (c *Collector) look(p *path) {
 	if truncated {
 		c.truncated(p, g, info)
 		return
+	}
+	if info.Size < g.seen {
+		c.countLost(p, g, g.seen-info.Size) // cut off behind our place
 	}
 	g.seen, g.mtimeNs = info.Size, info.MtimeNs
 }
@@ -342,15 +392,19 @@ func (c *Collector) retire(g *generation) {
 // in the copy; then the file begins anew.
 func (c *Collector) truncated(p *path, g *generation, info files.Info) {
 	far := g.furthest()
-	lost := max(0, g.seen-far)
 	fresh, err := c.openGeneration(p.name)
 	if err != nil {
 		c.fail(p, err)
 		return
 	}
+	before := g.seen
 	found := c.retireInPlace(p, g)
+	lost := max(0, before-far)
+	if found {
+		lost = max(0, before-g.seen)
+	}
 	added := c.addNewer(p, g.mtimeNs, 0, info.Inode)
-	if !found && (far > 0 || !added) {
+	if found || far > 0 || !added {
 		c.countLost(p, g, lost)
 	}
 	c.addFresh(p, fresh)
@@ -367,7 +421,7 @@ func (c *Collector) retireInPlace(p *path, g *generation) bool {
 		p.generations = slices.DeleteFunc(p.generations, func(x *generation) bool { return x == g })
 		return false
 	}
-	g.file, g.id = cp.file, cp.id
+	g.file, g.id, g.real = cp.file, cp.id, cp.real
 	c.open--
 	g.seen, g.mtimeNs = cp.seen, max(cp.mtimeNs, g.mtimeNs)
 	g.gone = c.o.Now()
@@ -399,8 +453,7 @@ func (c *Collector) findCopy(p *path, content files.Content, offset int64, not f
 		if ok, err := content.Matches(g.file, offset); ok && err == nil {
 			return g
 		}
-		g.file.Close()
-		c.open--
+		c.shut(g)
 	}
 	return nil
 }
@@ -420,17 +473,37 @@ func (c *Collector) following(id files.Inode) bool {
 // advance goes on from generations that are not live to the file that stands
 // under the name now, and reads what was rotated away in between.
 func (c *Collector) advance(p *path, info files.Info) {
-	if n := len(p.generations); n > 0 {
-		last := p.generations[n-1]
-		c.addNewer(p, last.mtimeNs, last.id.BirthNs, info.Inode)
+	err := c.allowed(p)
+	var fresh *generation
+	if err == nil {
+		fresh, err = c.openGeneration(p.name)
 	}
-	fresh, err := c.openGeneration(p.name)
+	c.fail(p, err)
 	if err != nil {
-		c.fail(p, err)
 		return
 	}
-	c.fail(p, nil)
+	if n := len(p.generations); n > 0 {
+		last := p.generations[n-1]
+		if last.continues(fresh) {
+			last.file.Close()
+			c.open--
+			last.file, last.id, last.real, last.seen, last.mtimeNs, last.gone = fresh.file, fresh.id, fresh.real, fresh.seen, fresh.mtimeNs, time.Time{}
+			return
+		}
+		c.addNewer(p, last.mtimeNs, last.id.BirthNs, info.Inode)
+	}
 	c.addFresh(p, fresh)
+}
+
+// continues reports whether fresh is a copy of g that took its place, as
+// editors make them: it holds all of g's bytes.
+func (g *generation) continues(fresh *generation) bool {
+	info, err := files.StatFile(g.file)
+	if err != nil || g.content.HeadLen < surely || fresh.seen < info.Size || !matches(g.content, fresh.file, g.furthest(), fresh.seen) {
+		return false
+	}
+	same, err := files.Same(g.file, fresh.file, g.furthest(), info.Size)
+	return same && err == nil
 }
 
 // addNewer adds rotated generations that nobody has read: those beside the log
@@ -450,9 +523,11 @@ func (c *Collector) addNewer(p *path, mtimeNs, birthNs int64, live files.Inode) 
 			c.fail(p, err)
 			continue
 		}
-		if k, ok := c.known[s.Inode]; ok && matches(k.Content, g.file, k.Offset, s.Size) {
-			g.file.Close()
-			c.open--
+		k, ok := c.known[s.Inode]
+		copied := ok && matches(k.Content, g.file, k.Offset, s.Size) || c.wasRead(s.Path, g.file, s.Info) ||
+			slices.ContainsFunc(p.generations, func(old *generation) bool { return old.copied(g.file, s.Info) })
+		if copied {
+			c.shut(g)
 			continue
 		}
 		g.gone = c.o.Now()
@@ -478,7 +553,7 @@ func (c *Collector) finish(p *path, g *generation) {
 	if len(g.cursors) > 0 {
 		c.moveContent(g)
 	}
-	c.known[g.id] = knownFile{Inode: g.id, Content: g.content, Offset: far, AtMs: c.o.Now().UnixMilli()}
+	c.known[g.id] = knownFile{Name: p.name, Inode: g.id, Content: g.content, Offset: far, AtMs: c.o.Now().UnixMilli()}
 	for _, t := range p.tasks {
 		for _, w := range t.windows {
 			if r := w.receipts[g]; r != nil {
@@ -497,6 +572,17 @@ func (c *Collector) finish(p *path, g *generation) {
 func (c *Collector) moveContent(g *generation) {
 	if content, err := g.content.Move(g.file, g.furthest()); err == nil {
 		g.content = content
+	}
+}
+
+// forgetPaths drops logs that are gone and read. Should the name come again,
+// it is a new file.
+func (c *Collector) forgetPaths() {
+	for name, p := range c.paths {
+		if p.missing && len(p.generations) == 0 {
+			delete(c.paths, name)
+			c.dirty = true
+		}
 	}
 }
 

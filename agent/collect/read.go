@@ -44,6 +44,7 @@ func (c *Collector) readGeneration(p *path, g *generation, now time.Time) (more 
 		c.fail(p, err)
 		return false
 	}
+	g.deleted = info.Deleted
 	if !g.gone.IsZero() && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
 		g.grown = now
 		g.seen, g.mtimeNs = info.Size, info.MtimeNs
@@ -72,14 +73,23 @@ func (c *Collector) readGeneration(p *path, g *generation, now time.Time) (more 
 		c.moveContent(g)
 		c.dirty = true
 	}
+	g.more = more
 	if !more && !g.gone.IsZero() {
-		if now.Sub(g.grown) >= drainFor || ended && g.behind(info.Size) == nil && len(p.generations) > 3 {
+		if p.drained(g, now) || ended && g.behind(info.Size) == nil && len(p.generations) > 3 {
 			c.finish(p, g)
 		} else {
 			p.changed = true // its writer may go on, and its last line may want its end
 		}
 	}
 	return more
+}
+
+// drained reports whether nothing more is to be expected of a generation that
+// was rotated away.
+func (p *path) drained(g *generation, now time.Time) bool {
+	quiet := now.Sub(g.grown)
+	live := p.live()
+	return quiet >= drainAtMost || quiet >= drainFor && (g.deleted || live != nil && live.seen > 0)
 }
 
 // behind returns the cursor that is furthest behind and not known to wait for
@@ -205,7 +215,7 @@ func (c *Collector) process(p *path, g *generation, cur *cursor, block []byte, s
 			part := t.touch(c, w, nowMs)
 			r := part.receipts[g]
 			if r == nil {
-				r = &pharosv1.Receipt{Path: p.name, Generation: g.name(), From: cur.offset}
+				r = &pharosv1.Receipt{Path: shown(p.name), Generation: g.name(), From: cur.offset}
 				part.receipts[g] = r
 			}
 			r.To, r.UnreadBytes = max(r.To, to), max(0, size-to)
@@ -259,7 +269,7 @@ func (c *Collector) countLost(p *path, g *generation, lost int64) {
 		for _, t := range cur.tasks {
 			w := t.lines.At(nowMs)
 			part := t.touch(c, w, nowMs)
-			part.lost = append(part.lost, &pharosv1.Receipt{Path: p.name, Generation: g.name(), From: cur.offset, To: cur.offset, LostBytes: lost})
+			part.lost = append(part.lost, &pharosv1.Receipt{Path: shown(p.name), Generation: g.name(), From: cur.offset, To: cur.offset, LostBytes: lost})
 		}
 	}
 }

@@ -4,12 +4,16 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pharos-stack/pharos/internal/logpipe"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
 type lpWindow = logpipe.Window
+
+// shown makes text fit for messages, which hold only UTF-8; names of files may be anything.
+func shown(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // name of a generation in receipts.
 func (g *generation) name() string { return fmt.Sprintf("%x-%x-%x", g.id.Dev, g.id.Ino, g.serial) }
@@ -34,23 +38,23 @@ func (c *Collector) report() {
 	var status []*pharosv1.TaskStatus
 	var lines uint64
 	for _, t := range c.tasks {
-		s := &pharosv1.TaskStatus{TaskId: t.id, MonitorId: t.monitorID, DefinitionRevision: t.definition, Error: t.err, WatermarkMs: t.watermark}
+		s := &pharosv1.TaskStatus{TaskId: t.id, MonitorId: t.monitorID, DefinitionRevision: t.definition, Error: shown(cmp.Or(t.planErr, t.err)), WatermarkMs: t.watermark}
 		if t.lines != nil {
 			counters := t.lines.Counters()
 			lines += counters.Read
 			s.Lines = protoCounters(counters)
 			for _, b := range t.lines.BadSamples() {
-				s.BadSamples = append(s.BadSamples, &pharosv1.BadLine{Path: b.Path, Reason: b.Reason, Text: b.Text, ReadMs: b.ReadMs})
+				s.BadSamples = append(s.BadSamples, &pharosv1.BadLine{Path: shown(b.Path), Reason: b.Reason, Text: shown(b.Text), ReadMs: b.ReadMs})
 			}
 		}
 		for name, text := range t.fileErrors {
-			s.Files = append(s.Files, &pharosv1.FileStatus{Path: name, Error: text})
+			s.Files = append(s.Files, &pharosv1.FileStatus{Path: shown(name), Error: shown(text)})
 		}
 		for _, p := range c.paths {
 			if p.tasks[t.id] == nil {
 				continue
 			}
-			f := &pharosv1.FileStatus{Path: p.name, Error: p.err}
+			f := &pharosv1.FileStatus{Path: shown(p.name), Error: shown(p.err)}
 			if g := p.live(); g != nil {
 				f.SizeBytes = g.seen
 				for _, cur := range g.cursors {
@@ -60,7 +64,7 @@ func (c *Collector) report() {
 				}
 			}
 			if p.err != "" && s.Error == "" {
-				s.Error = p.err
+				s.Error = shown(p.err)
 			}
 			s.Files = append(s.Files, f)
 		}

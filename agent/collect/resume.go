@@ -1,24 +1,55 @@
 package collect
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/pharos-stack/pharos/agent/files"
 	"github.com/pharos-stack/pharos/internal/logpipe"
 )
 
+// takeUp resumes the logs of the checkpoint that tasks of the plan read, also
+// those that nothing stands for under their name now. Those of no task are
+// forgotten.
+func (c *Collector) takeUp(wanted map[string]bool) {
+	paths := c.restored.Paths
+	c.restored.Paths = nil
+	for _, s := range paths {
+		keep := false
+		p := &path{name: s.Name, tasks: map[string]*task{}, changed: true}
+		for _, gs := range s.Generations {
+			for _, cs := range gs.Cursors {
+				for _, id := range cs.Tasks {
+					keep = keep || wanted[id]
+					if t := c.tasks[id]; t != nil && t.lines != nil && t.matches(s.Name) {
+						p.tasks[id] = t
+					}
+				}
+			}
+		}
+		if len(p.tasks) == 0 {
+			if keep {
+				c.restored.Paths = append(c.restored.Paths, s)
+			}
+			continue
+		}
+		if err := c.allowed(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			c.restored.Paths = append(c.restored.Paths, s) // following it tells the task
+			continue
+		}
+		c.paths[s.Name] = p
+		c.resume(p, s)
+	}
+}
+
 // resume finds the generations of a log that the checkpoint was reading, under
 // whatever names they have now.
-func (c *Collector) resume(p *path) {
-	i := slices.IndexFunc(c.restored.Paths, func(s pathState) bool { return s.Name == p.name })
-	if i < 0 {
-		return
-	}
-	s := c.restored.Paths[i]
-	c.restored.Paths = slices.Delete(c.restored.Paths, i, i+1)
+func (c *Collector) resume(p *path, s pathState) {
 	for _, gs := range s.Generations {
-		if !c.stillWanted(gs) {
+		if !gs.wanted(p) {
 			continue
 		}
 		g, live := c.locate(p, gs)
@@ -32,9 +63,8 @@ func (c *Collector) resume(p *path) {
 			cur.state, _, _ = logpipe.DecodeFileState(cs.State) // was checked with the whole checkpoint
 			cur.state.Path = p.name
 			for _, id := range cs.Tasks {
-				if t := c.tasks[id]; t != nil && t.lines != nil {
+				if t := p.tasks[id]; t != nil {
 					cur.tasks = append(cur.tasks, t)
-					p.tasks[id] = t
 				}
 			}
 			if len(cur.tasks) > 0 {
@@ -50,13 +80,6 @@ func (c *Collector) resume(p *path) {
 	if len(p.generations) == 0 && len(s.Generations) > 0 {
 		// All are gone: what was rotated away since is still to be read.
 		last := s.Generations[len(s.Generations)-1]
-		for _, cs := range last.Cursors {
-			for _, id := range cs.Tasks {
-				if t := c.tasks[id]; t != nil && t.lines != nil {
-					p.tasks[id] = t
-				}
-			}
-		}
 		var live files.Inode
 		if info, err := files.Stat(p.name); err == nil {
 			live = info.Inode
@@ -66,10 +89,10 @@ func (c *Collector) resume(p *path) {
 	c.look(p)
 }
 
-// stillWanted reports whether a task of the plan reads the generation.
-func (c *Collector) stillWanted(gs generationState) bool {
+// wanted reports whether a task of the log reads the generation.
+func (gs generationState) wanted(p *path) bool {
 	return slices.ContainsFunc(gs.Cursors, func(cs cursorState) bool {
-		return slices.ContainsFunc(cs.Tasks, func(id string) bool { t := c.tasks[id]; return t != nil && t.lines != nil })
+		return slices.ContainsFunc(cs.Tasks, func(id string) bool { return p.tasks[id] != nil })
 	})
 }
 
@@ -82,7 +105,8 @@ func (gs generationState) furthest() int64 {
 }
 
 // locate opens the file that holds a generation: by inode and content under
-// its own name or beside it, or a copy with the same content.
+// its own name, where it stood before or beside it; or a copy with the same
+// content, which may have taken its place.
 func (c *Collector) locate(p *path, gs generationState) (g *generation, live bool) {
 	offset := gs.furthest()
 	try := func(name string, sameInode bool) *generation {
@@ -94,25 +118,36 @@ func (c *Collector) locate(p *path, gs generationState) (g *generation, live boo
 		if ok && err == nil && (g.id == gs.Inode) == sameInode && g.seen >= offset {
 			return g
 		}
-		g.file.Close()
-		c.open--
+		c.shut(g)
 		return nil
 	}
 	if g := try(p.name, true); g != nil {
 		return g, true
 	}
-	siblings, err := files.Siblings(p.name)
-	if err != nil {
-		return nil, false
+	if gs.Real != "" {
+		if g := try(gs.Real, true); g != nil {
+			return g, false
+		}
 	}
-	for _, s := range siblings {
-		if s.Inode == gs.Inode {
-			if g := try(s.Path, true); g != nil {
+	for _, dir := range []string{filepath.Dir(p.name), filepath.Dir(gs.Real)} {
+		if name, err := files.ByInode(dir, gs.Inode); err == nil && name != "" {
+			if g := try(name, true); g != nil {
 				return g, false
 			}
 		}
 	}
 	if gs.Content.HeadLen == 0 {
+		return nil, false
+	}
+	if gs.Content.HeadLen >= surely {
+		if g := try(p.name, false); g != nil && !c.following(g.id) {
+			return g, true
+		} else if g != nil {
+			c.shut(g)
+		}
+	}
+	siblings, err := files.Siblings(p.name)
+	if err != nil {
 		return nil, false
 	}
 	for _, s := range slices.Backward(siblings) {
@@ -132,7 +167,7 @@ func (c *Collector) lostState(p *path, gs generationState) {
 	for _, cs := range gs.Cursors {
 		cur := &cursor{offset: cs.Offset}
 		for _, id := range cs.Tasks {
-			if t := c.tasks[id]; t != nil && t.lines != nil {
+			if t := p.tasks[id]; t != nil {
 				cur.tasks = append(cur.tasks, t)
 			}
 		}

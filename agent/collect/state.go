@@ -45,6 +45,7 @@ type generationState struct {
 	Seen    int64
 	MtimeNs int64
 	Serial  int64
+	Real    string
 	Cursors []cursorState
 }
 
@@ -100,7 +101,7 @@ func (c *Collector) snapshot() state {
 	for _, p := range c.paths {
 		ps := pathState{Name: p.name}
 		for _, g := range p.generations {
-			gs := generationState{Inode: g.id, Content: g.content, Seen: g.seen, MtimeNs: g.mtimeNs, Serial: g.serial}
+			gs := generationState{Inode: g.id, Content: g.content, Seen: g.seen, MtimeNs: g.mtimeNs, Serial: g.serial, Real: g.real}
 			for _, cur := range g.cursors {
 				cs := cursorState{Offset: cur.offset, Long: cur.long, State: cur.state.AppendBinary(nil)}
 				for _, t := range cur.tasks {
@@ -288,7 +289,7 @@ func (c *Collector) watermark(t *task, now time.Time) int64 {
 		}
 		for _, g := range p.generations {
 			for _, cur := range g.cursors {
-				if p.changed && cur.offset < g.seen && slices.Contains(cur.tasks, t) && g.gone.IsZero() {
+				if g.more && slices.Contains(cur.tasks, t) {
 					mark = min(mark, cur.state.LastTimeMs())
 				}
 			}

@@ -22,6 +22,7 @@ type task struct {
 	windows       map[int64]*window
 	// discovered is set once the files that were there at the beginning are known.
 	discovered bool
+	planErr    string // why the rule of the plan is not in use
 	err        string
 	fileErrors map[string]string // by path
 	watermark  int64
@@ -63,7 +64,7 @@ func (c *Collector) apply(p *pharosv1.Plan) {
 				t = &task{id: pt.TaskId, monitorID: pt.MonitorId}
 				c.tasks[pt.TaskId] = t
 			}
-			t.definition, t.err = pt.DefinitionRevision, err.Error()
+			t.definition, t.planErr = pt.DefinitionRevision, err.Error()
 		}
 	}
 	for id, t := range c.tasks {
@@ -80,6 +81,7 @@ func (c *Collector) apply(p *pharosv1.Plan) {
 	c.restored.Tasks = slices.DeleteFunc(c.restored.Tasks, func(s taskState) bool { return !wanted[s.ID] })
 	c.dirty = true
 	// Only now, when all tasks are there that the checkpoint may have had on one file.
+	c.takeUp(wanted)
 	for _, t := range c.tasks {
 		c.discoverTask(t)
 	}
@@ -88,7 +90,7 @@ func (c *Collector) apply(p *pharosv1.Plan) {
 func (c *Collector) applyTask(pt *pharosv1.PlanTask, log *pharosv1.LogTask) error {
 	t := c.tasks[pt.TaskId]
 	if t != nil && t.lines != nil && t.specJSON == string(log.SpecJson) {
-		t.definition, t.err, t.flow.limit = pt.DefinitionRevision, "", log.FlowLimitBytesMin
+		t.definition, t.planErr, t.flow.limit = pt.DefinitionRevision, "", log.FlowLimitBytesMin
 		return nil
 	}
 	var spec logrule.Spec
@@ -114,7 +116,7 @@ func (c *Collector) applyTask(pt *pharosv1.PlanTask, log *pharosv1.LogTask) erro
 		return err
 	}
 	patterns := t.spec.Paths
-	t.spec, t.specJSON, t.definition, t.err, t.flow.limit = spec, string(log.SpecJson), pt.DefinitionRevision, "", log.FlowLimitBytesMin
+	t.spec, t.specJSON, t.definition, t.planErr, t.flow.limit = spec, string(log.SpecJson), pt.DefinitionRevision, "", log.FlowLimitBytesMin
 	if patterns != nil && !slices.Equal(patterns, spec.Paths) {
 		c.leave(t, func(path string) bool { return !t.matches(path) })
 	}
@@ -219,7 +221,9 @@ func (c *Collector) discover() {
 	for _, p := range c.paths {
 		p.changed = true
 	}
+	c.forgetPaths()
 	c.forgetKnown()
+	clear(c.postponed)
 }
 
 // discoverTask finds the task's files and begins to follow new ones.
@@ -228,6 +232,8 @@ func (c *Collector) discoverTask(t *task) {
 		return
 	}
 	found := false
+	t.err = ""
+	clear(t.fileErrors)
 	for _, pattern := range t.spec.Paths {
 		c.watchDirs(pattern)
 		matches, err := filepath.Glob(pattern)
@@ -243,11 +249,8 @@ func (c *Collector) discoverTask(t *task) {
 			c.follow(t, name)
 		}
 	}
-	switch {
-	case !found:
+	if !found && t.err == "" {
 		t.err = fmt.Sprintf("no file matches %q", t.spec.Paths)
-	case t.err != "" && len(t.fileErrors) == 0:
-		t.err = ""
 	}
 	if !t.discovered {
 		t.discovered, c.dirty = true, true
@@ -261,7 +264,7 @@ func (c *Collector) watchDirs(pattern string) {
 		return
 	}
 	for _, dir := range dirs {
-		if !c.watched[dir] && files.Within(dir+"/x", c.o.AllowedRoots) {
+		if c.watch != nil && !c.watched[dir] && files.Within(dir+"/x", c.o.AllowedRoots) {
 			if err := c.watch.Add(dir); err != nil {
 				c.log.Warn("cannot watch directory; its files are looked at every few seconds", "dir", dir, "err", err)
 			}

@@ -4,6 +4,7 @@
 package files
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -32,6 +33,25 @@ type Info struct {
 	Size    int64
 	MtimeNs int64
 	Regular bool
+	// Deleted is set when no name leads to the file any more.
+	Deleted bool
+}
+
+// Open opens a regular file to be read. Anything else is refused without
+// waiting, such as a pipe without a writer.
+func Open(path string) (*os.File, Info, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	info, err := StatFile(f)
+	if err == nil && !info.Regular {
+		err = fmt.Errorf("cannot read %q: it is not a regular file", path)
+	}
+	if err != nil {
+		return nil, Info{}, errors.Join(err, f.Close())
+	}
+	return f, info, nil
 }
 
 // Stat follows symbolic links.
@@ -45,7 +65,8 @@ func statx(dir int, path string, flags int) (Info, error) {
 	if err := unix.Statx(dir, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &s); err != nil {
 		return Info{}, &os.PathError{Op: "stat", Path: path, Err: err}
 	}
-	i := Info{Size: int64(s.Size), MtimeNs: s.Mtime.Sec*1e9 + int64(s.Mtime.Nsec), Regular: s.Mode&unix.S_IFMT == unix.S_IFREG}
+	i := Info{Size: int64(s.Size), MtimeNs: s.Mtime.Sec*1e9 + int64(s.Mtime.Nsec), Regular: s.Mode&unix.S_IFMT == unix.S_IFREG,
+		Deleted: s.Nlink == 0}
 	i.Inode = Inode{Dev: unix.Mkdev(s.Dev_major, s.Dev_minor), Ino: s.Ino}
 	if s.Mask&unix.STATX_BTIME != 0 {
 		i.BirthNs = s.Btime.Sec*1e9 + int64(s.Btime.Nsec)
@@ -98,6 +119,25 @@ func (c Content) Matches(f *os.File, offset int64) (bool, error) {
 func (c Content) MatchesTail(f *os.File, offset int64) (bool, error) {
 	tail, err := hashAt(f, offset-int64(c.TailLen), c.TailLen)
 	return err == nil && tail == c.Tail, ignoreEOF(err)
+}
+
+// Same reports whether a and b hold the same bytes from from to to.
+func Same(a, b *os.File, from, to int64) (bool, error) {
+	var x, y [16 << 10]byte
+	for from < to {
+		n := int(min(to-from, int64(len(x))))
+		if got, err := a.ReadAt(x[:n], from); got < n {
+			return false, ignoreEOF(err)
+		}
+		if got, err := b.ReadAt(y[:n], from); got < n {
+			return false, ignoreEOF(err)
+		}
+		if !bytes.Equal(x[:n], y[:n]) {
+			return false, nil
+		}
+		from += int64(n)
+	}
+	return true, nil
 }
 
 func ignoreEOF(err error) error {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // Within reports whether path lies in one of the roots.
@@ -79,6 +80,47 @@ func digits(s string) int {
 // packed are endings of generations that can't be read on.
 var packed = []string{".gz", ".bz2", ".xz", ".zst", ".zip", ".lz4", ".tmp"}
 
+// named reports whether a file called name may be a generation of the log base.
+func named(base, name string) bool {
+	ext := filepath.Ext(base)
+	rest, ok := strings.CutPrefix(name, base)
+	if !ok {
+		if rest, ok = strings.CutPrefix(name, strings.TrimSuffix(base, ext)); ok {
+			// x-1.log may be a log of its own; x-20261123.log is x.log's.
+			ok = strings.HasSuffix(name, ext) && digits(rest) >= 8
+		}
+	}
+	return ok && name != base && !slices.ContainsFunc(packed, func(p string) bool { return strings.HasSuffix(rest, p) })
+}
+
+// MayBeGeneration reports whether name, by its name, may be a rotated
+// generation or copy of the log path.
+func MayBeGeneration(path, name string) bool {
+	return filepath.Dir(path) == filepath.Dir(name) && named(filepath.Base(path), filepath.Base(name))
+}
+
+// ByInode returns the path of a file in dir, empty if it isn't there.
+func ByInode(dir string, id Inode) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if s, ok := info.Sys().(*syscall.Stat_t); !ok || s.Ino != id.Ino {
+			continue
+		}
+		name := filepath.Join(dir, e.Name())
+		if now, err := Stat(name); err == nil && now.Inode == id {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
 // Siblings lists the files beside path that may be rotated generations of it,
 // by modification time: regular, not compressed, and named after it, such as
 // x.log.1, x.log-20261123 or x.2026-11-23.log for x.log.
@@ -88,18 +130,10 @@ func Siblings(path string) ([]Sibling, error) {
 	if err != nil {
 		return nil, err
 	}
-	stem := strings.TrimSuffix(base, filepath.Ext(base))
 	var out []Sibling
 	for _, e := range entries {
 		name := e.Name()
-		rest, named := strings.CutPrefix(name, base)
-		if !named {
-			if rest, named = strings.CutPrefix(name, stem); named {
-				// x-1.log may be a log of its own; x-20261123.log is x.log's.
-				named = strings.HasSuffix(name, filepath.Ext(base)) && digits(rest) >= 8
-			}
-		}
-		if !named || name == base || !e.Type().IsRegular() || slices.ContainsFunc(packed, func(p string) bool { return strings.HasSuffix(rest, p) }) {
+		if !named(base, name) || !e.Type().IsRegular() {
 			continue
 		}
 		info, err := Stat(dir + name)

@@ -58,7 +58,7 @@ export const alarmTexts = {
   'channel.test': ['Send test', '发送测试'],
   'channel.test.failed': ['The test notice was not delivered: {{error}}', '测试通知发送失败：{{error}}'],
   'channel.test.sent': ['Test notice delivered. {{answer}}', '测试通知已送达。{{answer}}'],
-  'channel.testName': ['Send a test to {{name}}', '向 {{name}} 发送测试通知'],
+  'channel.testName': ['Send test to {{name}}', '发送测试到 {{name}}'],
   'channel.title': ['Title', '标题'],
   'channel.tls': ['Encryption', '加密方式'],
   'channel.to': ['To', '收件人'],

@@ -2,7 +2,7 @@
 import { FileTextOutlined, FolderFilled, FolderOpenOutlined, LinkOutlined, LockOutlined } from '@ant-design/icons'
 import { useQuery } from '@tanstack/react-query'
 import { Breadcrumb, Button, Input, Modal, Select, Skeleton } from 'antd'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { get, inWorkspace, post } from '../api/client'
 import type { Agent, Browse, FileEntry, List } from '../api/types'
 import { useWorkspace } from '../app/url'
@@ -47,6 +47,11 @@ function Browser({ from, agent: first, onChoose }: { from: string; agent: string
     setAfter('')
     setFilter('')
   }
+  // One root is no choice: go right in.
+  const only = path === '' && dir.data?.entries.length === 1 ? dir.data.entries[0] : undefined
+  useEffect(() => {
+    if (only?.dir) setPath(join('', only.name))
+  }, [only])
   const here = dir.data?.path ?? path
   const parts = here.split('/').filter((p) => p !== '')
   const entries = (dir.data?.entries ?? []).filter((e) => e.name.toLowerCase().includes(filter.toLowerCase()))
@@ -80,7 +85,7 @@ function Browser({ from, agent: first, onChoose }: { from: string; agent: string
                   type="button" disabled={e.readable === false} title={e.readable === false ? t('picker.unreadable') : full}
                   onClick={() => (e.dir ? go(full) : onChoose({ agent: agent || dir.data.agent_id || '', path: full }))}
                 >
-                  {icon(e)} <span>{e.name}{e.dir ? '/' : ''}</span>
+                  {icon(e)} <span>{e.name}{e.dir && !e.name.endsWith('/') ? '/' : ''}</span>
                   <span className="size">{e.dir ? '' : short(e.size, 'bytes') + ' · '}{e.mtime_ms ? <Ago at={e.mtime_ms} /> : null}</span>
                 </button>
               </li>

@@ -46,6 +46,8 @@ export interface TimeChartProps {
   /** below is drawn under the plot with the same left and right edges. */
   below?: ReactNode
   max?: number
+  /** openFrom is where windows begin that have not settled; their points are dotted. */
+  openFrom?: number
 }
 
 /** The plot's left and right edges in px from the chart's. */
@@ -155,6 +157,11 @@ export default function TimeChart(p: TimeChartProps) {
     const binary = unit.startsWith('bytes')
     const scale = (top === -Infinity && !binary) || low < 0 ? undefined : niceScale(Math.max(top, ...p.series.flatMap((s) => s.points.map(([, v]) => v ?? 0))), Math.max(2, Math.round(height / 60)), binary)
     const shown = p.series.filter((s) => only === null || s.name === only)
+    const parts = shown.flatMap((s) => {
+      const cut = p.openFrom === undefined ? -1 : s.points.findIndex(([t]) => t >= p.openFrom!)
+      if (cut < 0) return [{ s, points: s.points, open: false }]
+      return [{ s, points: s.points.slice(0, cut), open: false }, { s, points: s.points.slice(Math.max(0, cut - 1)), open: true }]
+    })
     const option: EChartsCoreOption = {
       animation: false,
       aria: { enabled: true, label: { description: p.title } },
@@ -182,7 +189,9 @@ export default function TimeChart(p: TimeChartProps) {
         textStyle: { color: dark ? '#e6edf3' : '#1f2933', fontSize: 12 },
         order: 'valueDesc',
         formatter: (raw: unknown) => {
-          const rows = (Array.isArray(raw) ? raw : [raw]) as { seriesName: string; value: [number, number | null] }[]
+          const all = (Array.isArray(raw) ? raw : [raw]) as { seriesName: string; value: [number, number | null] }[]
+          // The dotted part of a line begins with the last point of the solid one.
+          const rows = all.filter((r, i) => all.findIndex((x) => x.seriesName === r.seriesName) === i)
           if (rows.length === 0) return ''
           const body = rows.filter((r) => r.value[1] !== null).slice(0, 20).map((r) =>
             `<tr><td><span style="display:inline-block;width:10px;height:3px;vertical-align:middle;background:${colors.get(r.seriesName)}"></span> ${escapeHtml(r.seriesName)}</td>` +
@@ -191,11 +200,11 @@ export default function TimeChart(p: TimeChartProps) {
         },
       },
       series: [
-        ...shown.map((s) => ({
-          type: p.bars ? 'bar' : 'line', name: s.name, data: s.points, showSymbol: isSparse(s.points), symbol: 'circle', symbolSize: 5,
+        ...parts.map(({ s, points, open }) => ({
+          type: p.bars ? 'bar' : 'line', name: s.name, data: points, showSymbol: isSparse(points), symbol: 'circle', symbolSize: 5,
           connectNulls: false, sampling: p.bars ? undefined : 'lttb', barMaxWidth: 18,
-          color: colors.get(s.name), lineStyle: { width: 1.75, type: s.total ? 'dashed' : 'solid' },
-          areaStyle: s.area ? { opacity: 0.14 } : undefined,
+          color: colors.get(s.name), lineStyle: { width: 1.75, type: open ? 'dotted' : s.total ? 'dashed' : 'solid' },
+          areaStyle: s.area && !open ? { opacity: 0.14 } : undefined,
           emphasis: { disabled: true },
         })),
         {

@@ -89,7 +89,8 @@ export function SearchField({ label }: { label?: string }) {
 }
 
 export function Labels({ labels }: { labels: Record<string, string> | null | undefined }) {
-  const all = Object.entries(labels ?? {})
+  // The default app covers everything and tells nothing.
+  const all = Object.entries(labels ?? {}).filter(([k, v]) => !(k === 'app' && v === 'default'))
   if (all.length === 0) return <>–</>
   return <span className="labels">{all.map(([k, v]) => <span key={k} className="label"><span className="muted">{k}=</span>{v}</span>)}</span>
 }

@@ -153,7 +153,7 @@ export const monitorTexts = {
   'monitor.chart': ['Chart', '图表'],
   'monitor.chart.label': ['{{figure}} of {{title}} over time', '{{title}} 的 {{figure}} 随时间变化'],
   'monitor.completeness': ['Completeness', '完整度'],
-  'monitor.completeness.hint': ['of the settled windows; {{n}} agents expected', '已结算窗口；应有 {{n}} 个代理'],
+  'monitor.completeness.hint': ['of the settled windows; expected agents: {{n}}', '已结算窗口；应有 {{n}} 个代理'],
   'monitor.copy': ['Make a copy', '创建副本'],
   'monitor.createRule': ['Create alarm rule', '创建告警规则'],
   'monitor.delete.title': ['Delete monitor {{name}}?', '删除监控 {{name}}？'],

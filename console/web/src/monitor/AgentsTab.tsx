@@ -3,7 +3,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Table } from 'antd'
 import { Link } from 'react-router'
 import { get, inWorkspace } from '../api/client'
-import type { List, Monitor, MonitorAgent } from '../api/types'
+import type { Monitor, MonitorAgent } from '../api/types'
 import { useWorkspace } from '../app/url'
 import { Loaded } from '../components/feedback'
 import { State } from '../components/state'
@@ -12,19 +12,24 @@ import { short } from '../format/numbers'
 import { useT } from '../i18n'
 import { BadSamples, Files } from './files'
 
+/** useMonitorAgents follows what each agent does for a monitor. */
+export function useMonitorAgents(monitor: Monitor) {
+  const workspace = useWorkspace()
+  return useQuery({
+    queryKey: ['monitor-agents', workspace, monitor.name],
+    queryFn: ({ signal }) => get<{ items: MonitorAgent[] }>(inWorkspace(workspace, 'monitors', monitor.name) + '/agents', undefined, signal),
+    refetchInterval: 5000,
+  })
+}
+
 export function AgentsTab({ monitor }: { monitor: Monitor }) {
   const t = useT()
   const workspace = useWorkspace()
   const now = useNow(5000)
-  const agents = useQuery({
-    queryKey: ['monitor-agents', workspace, monitor.name],
-    queryFn: ({ signal }) => get<List<MonitorAgent> | { items: MonitorAgent[] }>(inWorkspace(workspace, 'monitors', monitor.name) + '/agents', undefined, signal),
-    refetchInterval: 5000,
-  })
+  const agents = useMonitorAgents(monitor)
   return (
     <Loaded query={agents}>
-      {({ items }) => {
-        const rows = items ?? []
+      {({ items: rows }) => {
         const newest = Math.max(monitor.version, ...rows.map((a) => a.definition_revision))
         const have = rows.filter((a) => a.definition_revision === newest && !a.error).length
         return (

@@ -57,6 +57,7 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
   const [agent, setAgent] = useState('')
   const [sample, setSample] = useState<Sample | null>(null)
   const [saved, setSaved] = useState(false)
+  const fresh = monitor === undefined
   const base = `/w/${encodeURIComponent(workspace)}/monitors`
   const name = monitor?.name ?? (typedName || nameFrom(spec.title, spec.paths[0] ?? ''))
   const clean = useMemo(() => cleanSpec(spec), [spec])
@@ -108,8 +109,8 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
     onError: (e) => void message.error(errorText(e, t)),
   })
   useEffect(() => {
-    if (saved) void navigate(`${base}/${encodeURIComponent(name)}`)
-  }, [saved, navigate, base, name])
+    if (saved) void navigate(`${base}/${encodeURIComponent(name)}${fresh ? '?from=now-15m&to=now&refresh=5s' : ''}`)
+  }, [saved, navigate, base, name, fresh])
   const blocker = useBlocker(changed && !save.isPending)
   useEffect(() => {
     if (blocker.state !== 'blocked') return

@@ -39,7 +39,7 @@ export function TimeSection({ spec, change, errors, detected, dry }: SectionProp
           <>
             <Field label={t('editor.field.timeColumn')} hint={t('editor.hint.timeColumn')} bad={errors.at('spec.time.column')}>
               {(a) => (
-                <Select {...a} style={{ width: '100%' }} value={spec.time.column ?? ''} onChange={(c) => change({ time: { ...spec.time, column: c || undefined } })}
+                <Select {...a} style={{ width: '100%' }} showSearch value={spec.time.column ?? ''} onChange={(c) => change({ time: { ...spec.time, column: c || undefined } })}
                   options={[{ value: '', label: t('editor.lineStart') }, ...columns]} />
               )}
             </Field>
@@ -87,7 +87,7 @@ export function FilterSection({ spec, change, errors, dry }: SectionProps & { dr
             <div key={i} style={{ marginBottom: 8 }}>
               <div className="row" style={{ flexWrap: 'nowrap' }}>
                 <span className="nowrap" style={{ minWidth: 72 }}>{t(`filter.${kind}`)}</span>
-                <Select aria-label={t('filter.column')} style={{ width: 170 }} value={r.column || undefined} placeholder={t('filter.column')} options={(spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))}
+                <Select aria-label={t('filter.column')} style={{ width: 170 }} showSearch value={r.column || undefined} placeholder={t('filter.column')} options={(spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))}
                   onChange={(column) => set(kind, rows.map((x, j) => (j === i ? { ...x, column } : x)))} />
                 <span className="nowrap">{kind === 'white' ? t('filter.is') : t('filter.isNot')}</span>
                 <Select aria-label={t('filter.values')} mode="tags" style={{ flex: 1, minWidth: 160 }} value={r.values} placeholder={t('filter.values')} tokenSeparators={[',']}
@@ -153,7 +153,7 @@ export function FiguresSection({ spec, change, errors, fixedType }: SectionProps
                 <td><Select aria-label={`${label}: ${t('figure.kind')}`} style={{ width: '100%' }} value={s.kind} onChange={(kind) => set(i, { kind, name: undefined })} options={kinds.map((k) => ({ value: k, label: t(`stat.${k}`) }))} /></td>
                 <td>
                   {s.kind === 'count' ? <span className="muted">{t('figure.lines')}</span> : (
-                    <Select aria-label={`${label}: ${t('figure.column')}`} style={{ width: '100%' }} value={s.column} placeholder={t('figure.chooseColumn')} status={bad ? 'error' : undefined} options={columns} onChange={(column) => set(i, { column, name: undefined })} />
+                    <Select aria-label={`${label}: ${t('figure.column')}`} style={{ width: '100%' }} showSearch value={s.column} placeholder={t('figure.chooseColumn')} status={bad ? 'error' : undefined} options={columns} onChange={(column) => set(i, { column, name: undefined })} />
                   )}
                   {bad && <div className="field"><div className="bad" role="alert">{bad}</div></div>}
                 </td>

@@ -19,7 +19,7 @@ import { TimeBar } from '../components/time'
 import { promDuration, share, short } from '../format/numbers'
 import { spoken } from '../format/times'
 import { useT } from '../i18n'
-import { AgentsTab } from '../monitor/AgentsTab'
+import { AgentsTab, useMonitorAgents } from '../monitor/AgentsTab'
 import { KeysTable } from '../monitor/KeysTable'
 import { figureQuery, stepOf, windowMs } from '../monitor/series'
 import { figureName, groupLabel } from '../monitor/spec'
@@ -56,9 +56,7 @@ export default function MonitorPage() {
       <Loaded query={monitor}>
         {(d) => (
           <>
-            {(windows.data?.missing_agents?.length ?? 0) > 0 && !d.spec.disabled && (
-              <Alert style={{ marginBottom: 16 }} type="warning" showIcon title={t('monitor.missing', { n: windows.data!.missing_agents!.length, agents: windows.data!.missing_agents!.slice(0, 5).join(', ') })} />
-            )}
+            {windows.data && !d.spec.disabled && (settled.at(-1)?.completeness ?? 1) < 1 && <Missing monitor={d} ids={windows.data.missing_agents} />}
             <Chart monitor={d} windows={w} time={time} />
             {windows.isError && <div style={{ marginBottom: 16 }}><ErrorNote error={windows.error} onRetry={() => void windows.refetch()} /></div>}
             <div className="figures">
@@ -83,6 +81,15 @@ export default function MonitorPage() {
       </Loaded>
     </Page>
   )
+}
+
+/** Missing names the agents that the newest windows lack. */
+function Missing({ monitor, ids }: { monitor: Monitor; ids: string[] }) {
+  const t = useT()
+  const agents = useMonitorAgents(monitor)
+  if (ids.length === 0) return null
+  const names = ids.slice(0, 5).map((id) => agents.data?.items.find((a) => a.agent_id === id)?.host || id)
+  return <Alert style={{ marginBottom: 16 }} type="warning" showIcon title={t('monitor.missing', { n: ids.length, agents: names.join(', ') })} />
 }
 
 function Count({ name, n, hint, unit }: { name: string; n: number; hint?: string; unit?: string }) {
@@ -148,7 +155,7 @@ function Chart({ monitor, windows, time }: { monitor: Monitor; windows: WindowSt
       {data.isError ? <ErrorNote error={data.error} onRetry={() => void data.refetch()} /> : !data.data ? <ChartLoading height={280} /> : (
         <TimeChart
           title={t('monitor.chart.label', { title: monitor.spec.title, figure: figureName(stat) })} series={series} span={time.span} unit={stat.unit ?? ''} height={280} group="monitor"
-          incomplete={gaps} onZoom={(s) => time.setRange({ from: String(s.start), to: String(s.end) })}
+          incomplete={gaps} openFrom={windows.find((w) => !w.settled)?.window_start_ms} onZoom={(s) => time.setRange({ from: String(s.start), to: String(s.end) })}
           onPoint={(_, at) => void navigate(`/w/${encodeURIComponent(workspace)}/explore?q=${encodeURIComponent(`${monitor.name}:${figureName(stat)}`)}&from=${at - 1_800_000}&to=${at + 1_800_000}`)}
           below={<CompletenessBand windows={windows} span={time.span} />}
         />

@@ -40,7 +40,8 @@ function ConditionPreview({ condition: c, span, onZoom }: { condition: RuleCondi
   const stats = monitor.data?.spec.statistics?.length ? monitor.data.spec.statistics : [{ kind: 'count' as const }]
   const expr = conditionExpr(c, figureName(stats[0]!))
   const unit = c.monitor ? stats.find((s) => figureName(s) === (c.figure || figureName(stats[0]!)))?.unit : undefined
-  const step = stepFor(span, c.monitor ? windowMs(monitor.data?.spec.window) : 15_000, 240)
+  const win = windowMs(monitor.data?.spec.window)
+  const step = stepFor(span, c.monitor ? win : 15_000, 240)
   const start = Math.floor(span.start / step) * step
   const [data] = useQueries({ queries: [{
     queryKey: ['rule-preview', workspace, expr, start, span.end, step], enabled: expr !== '' && (!c.monitor || monitor.data !== undefined), retry: false,
@@ -51,5 +52,5 @@ function ConditionPreview({ condition: c, span, onZoom }: { condition: RuleCondi
   if (expr === '') return <p className="muted">{t('rule.preview.none')}</p>
   if (data.isError) return <ErrorNote error={data.error} onRetry={() => void data.refetch()} />
   if (!data.data) return <ChartLoading height={200} />
-  return <TimeChart title={conditionWords(c, t)} series={series} span={span} unit={unit} thresholds={thresholds} height={200} group="rule" onZoom={onZoom} />
+  return <TimeChart title={conditionWords(c, t)} series={series} span={span} unit={unit} thresholds={thresholds} height={200} openFrom={c.monitor ? Math.floor(span.end / win) * win : undefined} group="rule" onZoom={onZoom} />
 }

@@ -8,7 +8,7 @@ export const ops = ['gt', 'ge', 'lt', 'le', 'eq', 'ne'] as const
 export const signs: Record<string, string> = { gt: '>', ge: '≥', lt: '<', le: '≤', eq: '=', ne: '≠' }
 
 export function conditionWords(c: RuleCondition, t: Translate): string {
-  const what = c.expr ?? `${c.monitor}:${c.figure || t('rule.firstFigure')}${c.total ? ' (' + t('monitor.total') + ')' : ''}`
+  const what = c.expr ?? `${c.monitor}${c.figure ? ':' + c.figure : ''}${c.total ? ' (' + t('monitor.total') + ')' : ''}`
   const keys = Object.entries(c.keys ?? {}).map(([k, v]) => `${k}=${v.join('|')}`).join(', ')
   return `${what}${keys ? ` {${keys}}` : ''} ${signs[c.op]} ${c.threshold}`
 }

@@ -460,7 +460,7 @@ func (t *Tail) Run(ctx context.Context) error {
 		var event struct {
 			Lines   []string `json:"lines"`
 			Skipped uint64   `json:"skipped"`
-			Error   string   `json:"error"`
+			Message string   `json:"message"` // of an error, which is the last event
 		}
 		if err := json.Unmarshal([]byte(text), &event); err != nil {
 			return fmt.Errorf("cannot read tail: %w", err)
@@ -471,8 +471,8 @@ func (t *Tail) Run(ctx context.Context) error {
 		if event.Skipped > 0 {
 			fmt.Fprintf(os.Stderr, "%d lines skipped, they came too fast\n", event.Skipped)
 		}
-		if event.Error != "" {
-			return errors.New(event.Error)
+		if event.Message != "" {
+			return errors.New(event.Message)
 		}
 	}
 	if err := events.Err(); err != nil && ctx.Err() == nil {

@@ -1,0 +1,31 @@
+/**
+ * Takes the pictures that the README shows, of the sample shop that runs for
+ * screenshots.sh: home.png, monitor.png, editor.png.
+ *
+ *   PHAROS_PASSWORD=… node pictures.mjs URL FOLDER
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { launch, open, settings, settled } from '../../console/web/scripts/pages.mjs'
+
+const s = settings()
+const pictures = [
+  { name: 'monitor', theme: 'light', path: '/w/default/monitors/shop_trades?from=now-5m&to=now' },
+  { name: 'editor', theme: 'light', path: '/w/default/monitors/shop_trades/edit' },
+  { name: 'home', theme: 'dark', path: '/w/default' },
+]
+
+await mkdir(s.folder, { recursive: true })
+const browser = await launch(s)
+try {
+  for (const { name, theme, path } of pictures) {
+    const { context, page } = await open(browser, s, theme, 'en')
+    await page.goto(s.url + path)
+    await settled(page)
+    if (name === 'editor') await page.locator('[data-column=goods]').first().waitFor()
+    await page.screenshot({ path: join(s.folder, `${name}.png`) })
+    await context.close()
+  }
+} finally {
+  await browser.close()
+}

@@ -68,6 +68,9 @@ func OpenSlots(dir string) (*Slots, []byte, error) {
 			s.sizes[i] = slotSize
 		}
 	}
+	if err := syncDir(dir); err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
 	return s, newest, nil
 }
 

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,8 +39,9 @@ type segment struct {
 // Handle names the segment that a record is in.
 type Handle uint64
 
-// OpenSpool reads the records of dir, oldest first, leaving out those of a
-// sequence above seq: the state they belong to was never durable.
+// OpenSpool reads the records of dir, oldest first. Those of a sequence above
+// seq are cut off: the state they belong to was never durable, and the same
+// sequence will be used again.
 func OpenSpool(dir string, seq uint64, fn func(Handle, []byte) error) (*Spool, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("cannot open spool: %w", err)
@@ -60,7 +62,7 @@ func OpenSpool(dir string, seq uint64, fn func(Handle, []byte) error) (*Spool, e
 		}
 		s.segments = append(s.segments, g)
 	}
-	slices.SortFunc(s.segments, func(a, b *segment) int { return int(int64(a.number) - int64(b.number)) })
+	slices.SortFunc(s.segments, func(a, b *segment) int { return cmp.Compare(a.number, b.number) })
 	return s, s.tidy()
 }
 
@@ -68,45 +70,69 @@ func (s *Spool) path(number uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("%016x.spool", number))
 }
 
-// read stops at the first record that is not whole: it is the last, torn by a crash.
+// read stops at the first record that is not whole, torn by a crash, or beyond
+// seq. Nothing that counts can stand behind it; it is cut off.
 func (s *Spool) read(g *segment, seq uint64, fn func(Handle, []byte) error) error {
-	f, err := os.Open(s.path(g.number))
+	f, err := os.OpenFile(s.path(g.number), os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("cannot read spool: %w", err)
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 1<<20)
-	var header [16]byte // length (4) | CRC-32C (4) | sequence (8)
 	for {
-		if _, err := io.ReadFull(r, header[:]); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil
-			}
+		body, err := nextRecord(r, seq)
+		if err != nil {
 			return fmt.Errorf("cannot read spool %q: %w", f.Name(), err)
 		}
-		length := binary.LittleEndian.Uint32(header[0:])
-		if length > maxRecord {
-			return nil
+		if body == nil {
+			break
 		}
-		body := make([]byte, length)
-		if _, err := io.ReadFull(r, body); err != nil {
-			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil
-			}
-			return fmt.Errorf("cannot read spool %q: %w", f.Name(), err)
-		}
-		if binary.LittleEndian.Uint32(header[4:]) != checksum(header[8:16], body) {
-			return nil
-		}
-		g.size += int64(len(header)) + int64(length)
-		if binary.LittleEndian.Uint64(header[8:]) > seq {
-			continue
-		}
+		g.size += recordHeader + int64(len(body))
 		g.open++
 		if err := fn(Handle(g.number), body); err != nil {
 			return err
 		}
 	}
+	info, err := f.Stat()
+	if err == nil && info.Size() > g.size {
+		if err = f.Truncate(g.size); err == nil {
+			err = f.Sync()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot mend spool %q: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// recordHeader: length (4) | CRC-32C (4) | sequence (8)
+const recordHeader = 16
+
+// nextRecord returns nil where no whole record up to seq follows.
+func nextRecord(r io.Reader, seq uint64) ([]byte, error) {
+	var header [recordHeader]byte
+	if _, err := io.ReadFull(r, header[:]); err != nil {
+		return nil, unlessShort(err)
+	}
+	length := binary.LittleEndian.Uint32(header[0:])
+	if length > maxRecord || binary.LittleEndian.Uint64(header[8:]) > seq {
+		return nil, nil
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return nil, unlessShort(err)
+	}
+	if binary.LittleEndian.Uint32(header[4:]) != checksum(header[8:16], body) {
+		return nil, nil
+	}
+	return body, nil
+}
+
+func unlessShort(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
 }
 
 // Append writes records that belong to the state of sequence seq and makes them

@@ -73,6 +73,7 @@ type Collector struct {
 	last      time.Time     // checkpoint
 	buf       []byte
 	problem   string
+	stalled   bool // the last state could not be kept: nothing more is read
 
 	handlesMu sync.Mutex
 	handles   map[outbox.PartKey][]checkpoint.Handle
@@ -148,6 +149,13 @@ func New(o Options) (*Collector, error) {
 			}
 			waiting = append(waiting, r)
 		}
+	}
+	for _, o := range c.restored.Orphans {
+		r, err := decodeRevision(o.Revision)
+		if err != nil {
+			return nil, errors.Join(err, c.slots.Close(), c.spool.Close())
+		}
+		waiting = append(waiting, r)
 	}
 	c.box.Put(waiting, nil)
 	return c, nil

@@ -26,8 +26,14 @@ func (c *Collector) readAll(now time.Time) (backlog bool) {
 		if !p.changed {
 			continue
 		}
-		p.changed = false
 		c.look(p)
+		if c.stalled { // the data waits in the files until the state can be kept
+			for _, g := range p.generations {
+				g.more = true
+			}
+			continue
+		}
+		p.changed = false
 		for _, g := range slices.Clone(p.generations) {
 			if c.readGeneration(p, g, now) {
 				p.changed, backlog = true, true

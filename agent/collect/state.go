@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/gob"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -87,7 +88,7 @@ func decodeRevision(b []byte) (*pharosv1.Revision, error) {
 // snapshot is the state that goes into the checkpoint. Tasks and paths of the
 // last one that no plan has touched yet stay in it.
 func (c *Collector) snapshot() state {
-	s := state{Tasks: slices.Clone(c.restored.Tasks), Paths: slices.Clone(c.restored.Paths)}
+	s := state{Tasks: slices.Clone(c.restored.Tasks), Paths: slices.Clone(c.restored.Paths), Orphans: c.restored.Orphans}
 	for _, t := range c.tasks {
 		if t.lines == nil {
 			continue
@@ -130,13 +131,15 @@ func (c *Collector) maybeCheckpoint(now time.Time) {
 }
 
 // checkpoint makes what was read durable and hands it to the outbox. When it
-// can't, nothing is handed over: the data waits here and in the files.
+// can't, nothing is handed over: the data waits here and in the files. A part
+// whose place in the spool is durable and whose slot is not stays open; what
+// was spooled is then overtaken by a record of the same sequence.
 func (c *Collector) checkpoint() {
 	now := c.o.Now()
 	c.takeDone()
 	seq := c.slots.Sequence() + 1
 	samples := c.box.TakeSamples(seq << 8)
-	var sealed, changed []*pharosv1.Revision
+	var sealed []*pharosv1.Revision
 	var sealedWindows []sealedWindow
 	var consumed []*pharosv1.Watermark
 	var memory int64
@@ -150,31 +153,27 @@ func (c *Collector) checkpoint() {
 			memory += int64(w.MemoryBytes())
 		}
 	}
-	early := memory - c.o.MaxMemory
+	over := c.over(memory)
+	var open []*pharosv1.Revision
 	for _, t := range c.tasks {
 		if t.lines == nil {
 			continue
 		}
-		windowMs := t.lines.Program().WindowMs()
 		for _, w := range t.lines.Windows() {
 			part := t.windows[w.StartMs]
 			if part == nil { // opened without a line, such as by a restore
 				part = t.touch(c, w, now.UnixMilli())
 			}
-			over := t.watermark >= w.StartMs+windowMs
-			if early > 0 && !over { // parts make it cheap to give a window away before it is over
-				over = true
-				early -= int64(w.MemoryBytes())
-			}
-			if !over && !part.changed {
+			seal := over(t, w)
+			if !seal && !part.changed {
 				continue
 			}
-			r := c.encodeWindow(t, w, seq, over)
-			if over {
+			r := c.encodeWindow(t, w, seq, seal)
+			if seal {
 				sealed = append(sealed, r)
-				sealedWindows = append(sealedWindows, sealedWindow{t, w.StartMs, part})
+				sealedWindows = append(sealedWindows, sealedWindow{t, w, part})
 			} else {
-				changed = append(changed, r)
+				open = append(open, r)
 			}
 		}
 	}
@@ -188,67 +187,124 @@ func (c *Collector) checkpoint() {
 		sealed = append(sealed, r)
 	}
 	sealed = append(sealed, samples...)
-	if !c.dirty && len(sealed) == 0 && len(changed) == 0 {
+	if !c.dirty && len(sealed) == 0 && len(open) == 0 {
 		c.box.Put(nil, consumed)
 		c.report()
 		return
 	}
-	if err := c.write(seq, sealed, sealedWindows); err != nil {
-		c.setProblem(err.Error())
+	// Without a place for sealed parts, parts stay open and go on in the slots.
+	spoolErr := c.spoolAll(seq, sealed)
+	orphans := c.restored.Orphans
+	if spoolErr != nil {
 		for _, s := range samples {
 			c.box.PutSamples(s.TaskId, s.MonitorId, s.GetSamples(), s.ReadMs, s.WindowMs)
 		}
 		for _, s := range sealedWindows {
-			s.task.windows[s.startMs] = s.window
+			open = append(open, c.encodeWindow(s.task, s.lines, seq, false))
 		}
+		sealed, sealedWindows = nil, nil
+	} else {
+		c.restored.Orphans = nil
+	}
+	for _, s := range sealedWindows {
+		delete(s.task.windows, s.lines.StartMs)
+	}
+	if err := c.writeSlot(); err != nil {
+		c.stalled = true
+		c.setProblem(err.Error())
+		if spoolErr == nil {
+			for _, s := range samples {
+				c.box.PutSamples(s.TaskId, s.MonitorId, s.GetSamples(), s.ReadMs, s.WindowMs)
+			}
+		}
+		for _, s := range sealedWindows {
+			s.task.windows[s.lines.StartMs] = s.part
+		}
+		c.restored.Orphans = orphans
 		return
 	}
-	c.setProblem("")
+	c.stalled = false
+	if spoolErr != nil {
+		c.setProblem(spoolErr.Error())
+	} else {
+		c.setProblem("")
+	}
 	for _, s := range sealedWindows {
-		s.task.lines.Forget(s.startMs)
+		s.task.lines.Forget(s.lines.StartMs)
 	}
 	for _, t := range c.tasks {
 		for _, w := range t.windows {
 			w.changed = false
 		}
 	}
-	c.restored.Orphans = nil
 	c.dirty = false
-	c.box.Put(append(sealed, changed...), consumed)
+	c.box.Put(append(sealed, open...), consumed)
 	c.report()
 }
 
 type sealedWindow struct {
-	task    *task
-	startMs int64
-	window  *window
+	task  *task
+	lines *lpWindow
+	part  *window
 }
 
-// write spools sealed parts and writes the slot.
-func (c *Collector) write(seq uint64, sealed []*pharosv1.Revision, windows []sealedWindow) error {
-	if len(sealed) > 0 {
-		records := make([][]byte, len(sealed))
-		for i, r := range sealed {
-			b, err := proto.Marshal(r)
-			if err != nil {
-				return fmt.Errorf("cannot write spool: %w", err)
+// over says which windows are to be sealed: those that the watermark has
+// passed, and the oldest while all of them take too much memory: parts make it
+// cheap to give a window away early.
+func (c *Collector) over(memory int64) func(*task, *lpWindow) bool {
+	early := int64(math.MinInt64) // windows that begin before it
+	if memory > c.o.MaxMemory {
+		type open struct{ start, bytes int64 }
+		var all []open
+		for _, t := range c.tasks {
+			if t.lines == nil {
+				continue
 			}
-			records[i] = b
+			for _, w := range t.lines.Windows() {
+				all = append(all, open{w.StartMs, int64(w.MemoryBytes())})
+			}
 		}
-		handles, err := c.spool.Append(seq, records)
+		slices.SortFunc(all, func(a, b open) int { return cmp.Compare(a.start, b.start) })
+		for _, w := range all {
+			if memory <= c.o.MaxMemory {
+				break
+			}
+			memory -= w.bytes
+			early = w.start + 1
+		}
+	}
+	return func(t *task, w *lpWindow) bool {
+		return t.watermark >= w.StartMs+t.lines.Program().WindowMs() || w.StartMs < early
+	}
+}
+
+// spoolAll makes sealed parts durable.
+func (c *Collector) spoolAll(seq uint64, sealed []*pharosv1.Revision) error {
+	if len(sealed) == 0 {
+		return nil
+	}
+	records := make([][]byte, len(sealed))
+	for i, r := range sealed {
+		b, err := proto.Marshal(r)
 		if err != nil {
-			return err
+			return fmt.Errorf("cannot write spool: %w", err)
 		}
-		c.handlesMu.Lock()
-		for i, r := range sealed {
-			k := outbox.KeyOf(r)
-			c.handles[k] = append(c.handles[k], handles[i])
-		}
-		c.handlesMu.Unlock()
+		records[i] = b
 	}
-	for _, s := range windows {
-		delete(s.task.windows, s.startMs)
+	handles, err := c.spool.Append(seq, records)
+	if err != nil {
+		return err
 	}
+	c.handlesMu.Lock()
+	defer c.handlesMu.Unlock()
+	for i, r := range sealed {
+		k := outbox.KeyOf(r)
+		c.handles[k] = append(c.handles[k], handles[i])
+	}
+	return nil
+}
+
+func (c *Collector) writeSlot() error {
 	var body bytes.Buffer
 	if err := gob.NewEncoder(&body).Encode(c.snapshot()); err != nil {
 		return fmt.Errorf("cannot write checkpoint: %w", err)

@@ -20,6 +20,10 @@ import (
 // DefaultMaxBytes of unacknowledged revisions.
 const DefaultMaxBytes = 256 << 20
 
+// maxSamples bounds the readings that wait for a checkpoint; also no more than
+// the part numbers that one checkpoint can give them.
+const maxSamples = 256
+
 // Options of an Outbox.
 type Options struct {
 	// MaxBytes of unacknowledged revisions; beyond it the oldest windows are dropped. Default DefaultMaxBytes.
@@ -170,6 +174,10 @@ func (b *Outbox) Changed() <-chan struct{} {
 func (b *Outbox) PutSamples(taskID, monitorID string, s *pharosv1.Samples, atMs, windowMs int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.samples) == maxSamples {
+		b.samples = b.samples[1:]
+		b.dropped++
+	}
 	b.samples = append(b.samples, samples{taskID, monitorID, s, atMs, windowMs})
 }
 

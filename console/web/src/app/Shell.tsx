@@ -104,13 +104,13 @@ export function Shell() {
             <Button type="text" icon={<UserOutlined />} aria-label={t('shell.user', { name: session.user.username })}>{session.user.username}</Button>
           </Dropdown>
         </Layout.Header>
-        <Layout.Content className="content">
+        <div className="content">
           <Boundary key={location.pathname}>
             <Suspense fallback={<div className="page"><Skeleton active paragraph={{ rows: 8 }} /></div>}>
               <Outlet key={workspace} />
             </Suspense>
           </Boundary>
-        </Layout.Content>
+        </div>
       </Layout>
       <Search open={searching} onClose={() => setSearching(false)} />
       <KeyHelp open={help} onClose={() => setHelp(false)} />

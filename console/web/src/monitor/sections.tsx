@@ -29,7 +29,7 @@ export function TimeSection({ spec, change, errors, detected, dry }: SectionProp
   return (
     <>
       <div className="fields">
-        <Field label={t('editor.field.timeFormat')} hint={detected === undefined ? undefined : detected ? t('editor.detected', { format: detected }) : t('editor.undetected')} bad={errors.at('spec.time.format')}>
+        <Field label={t('editor.field.timeFormat')} hint={detected === undefined || (!detected && good.length > 0) ? undefined : detected ? t('editor.detected', { format: detected }) : t('editor.undetected')} bad={errors.at('spec.time.format')}>
           {(a) => (
             <Select {...a} style={{ width: '100%' }} value={spec.time.format} onChange={(format) => change({ time: { ...spec.time, format } })}
               options={timeFormats.map((f) => ({ value: f, label: t(`timeFormat.${f}`) }))} />

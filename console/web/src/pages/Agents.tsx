@@ -46,7 +46,7 @@ export default function Agents() {
         </>
       }>
         <ListTable list={list} columns={columns} rowKey="agent_id" label={t('nav.agents')} filtered={health !== '' || az !== ''}
-          empty={<Teach title={t('agents.empty')} text={t('agents.empty.text')} image={<ClusterOutlined style={{ fontSize: 48 }} />} command="pharos-agent --server HOST:9090 --join-token TOKEN"
+          empty={<Teach title={t('agents.empty')} text={t('agents.empty.text')} image={<ClusterOutlined style={{ fontSize: 48 }} />} command="pharos-agent --register HOST:9090 --join-token TOKEN"
             action={<Link to={`${base}/join`}><Button type="primary">{t('join.add')}</Button></Link>} />} />
       </Panel>
     </Page>

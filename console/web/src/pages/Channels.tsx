@@ -66,7 +66,7 @@ export default function Channels() {
   return (
     <Page title={t('nav.channels')} about={t('channels.about')} actions={create}>
       <Panel className="flush" label={t('nav.channels')} extra={<SearchField />}>
-        <ListTable list={list} columns={columns} rowKey="id" label={t('nav.channels')} filtered={false} empty={<Teach title={t('channels.empty')} text={t('channels.empty.text')} image={<ApiOutlined style={{ fontSize: 48 }} />} action={create} command="pharos apply -f examples/shop/channel.yaml" />} />
+        <ListTable list={list} columns={columns} rowKey="id" label={t('nav.channels')} filtered={false} empty={<Teach title={t('channels.empty')} text={t('channels.empty.text')} image={<ApiOutlined style={{ fontSize: 48 }} />} action={create} command="pharos apply -f examples/dingtalk.yaml" />} />
       </Panel>
       {editing !== null && <ChannelForm key={editing === 'new' ? 'new' : editing.id} channel={editing === 'new' ? undefined : editing} onClose={() => setEditing(null)} />}
     </Page>

@@ -1,9 +1,9 @@
 /** Adds agents: the command to run, and the tokens that admit them. */
 import { PlusOutlined } from '@ant-design/icons'
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQueryClient } from '@tanstack/react-query'
 import { Button, Input, Typography } from 'antd'
 import { useState } from 'react'
-import { del, get, post } from '../api/client'
+import { del, post } from '../api/client'
 import type { JoinToken, NewJoinToken } from '../api/types'
 import { useConfirm } from '../components/confirm'
 import { Teach } from '../components/feedback'
@@ -21,12 +21,11 @@ export default function Join() {
   const client = useQueryClient()
   const confirm = useConfirm()
   const list = useList<JoinToken>('/api/v1/join_tokens')
-  const overview = useQuery({ queryKey: ['overview', 'join'], queryFn: ({ signal }) => get<{ register_address?: string }>('/api/v1/overview', undefined, signal), staleTime: 60_000 })
   const [open, setOpen] = useState(false)
   const [secret, setSecret] = useState<string | null>(null)
   const [form, setForm] = useState({ label: '', days: 7 })
-  const server = overview.data?.register_address || `${location.hostname}:9090`
-  const command = (token: string) => `pharos-agent --server ${server} --join-token ${token}`
+  // Register listens on 9090 unless --grpc says otherwise; the page can't know.
+  const command = (token: string) => `pharos-agent --register ${location.hostname}:9090 --join-token ${token}`
   const create = <Button type="primary" icon={<PlusOutlined />} onClick={() => setOpen(true)}>{t('join.create')}</Button>
   const columns: Column<JoinToken>[] = [
     { title: t('join.label'), render: (_, k) => k.label || '–' },

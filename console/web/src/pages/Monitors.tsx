@@ -60,7 +60,7 @@ export default function Monitors() {
         </>
       }>
         <ListTable list={list} columns={columns} rowKey="id" label={t('nav.monitors')} filtered={enabled !== '' || type !== ''}
-          empty={<Teach title={t('monitors.empty')} text={t('monitors.empty.text')} image={<FileSearchOutlined style={{ fontSize: 48 }} />} action={create} command="pharos apply -f examples/shop/order-monitor.yaml" />} />
+          empty={<Teach title={t('monitors.empty')} text={t('monitors.empty.text')} image={<FileSearchOutlined style={{ fontSize: 48 }} />} action={create} command="pharos apply -f examples/shop/pharos/monitors.yaml" />} />
       </Panel>
     </Page>
   )

@@ -48,7 +48,7 @@ export default function Rules() {
           <Select aria-label={t('alert.state')} style={{ width: 140 }} value={state} onChange={(v) => set({ state: v, page: undefined })} options={[{ value: '', label: t('alerts.allStates') }, ...(['ok', 'firing', 'unknown', 'error', 'disabled'] as const).map((k) => ({ value: k, label: t(`alert.${k}`) }))]} />
         </>
       }>
-        <ListTable list={list} columns={columns} rowKey="id" label={t('nav.rules')} filtered={state !== '' || level !== ''} empty={<Teach title={t('rules.empty')} text={t('rules.empty.text')} image={<NotificationOutlined style={{ fontSize: 48 }} />} action={create} command="pharos apply -f examples/shop/payment-alarm.yaml" />} />
+        <ListTable list={list} columns={columns} rowKey="id" label={t('nav.rules')} filtered={state !== '' || level !== ''} empty={<Teach title={t('rules.empty')} text={t('rules.empty.text')} image={<NotificationOutlined style={{ fontSize: 48 }} />} action={create} command="pharos apply -f examples/shop/pharos/rules.yaml" />} />
       </Panel>
     </Page>
   )

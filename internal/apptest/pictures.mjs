@@ -10,16 +10,17 @@ import { launch, open, settings, settled } from '../../console/web/scripts/pages
 
 const s = settings()
 const pictures = [
-  { name: 'monitor', theme: 'light', path: '/w/default/monitors/shop_trades?from=now-5m&to=now' },
-  { name: 'editor', theme: 'light', path: '/w/default/monitors/shop_trades/edit' },
-  { name: 'home', theme: 'dark', path: '/w/default' },
+  { name: 'monitor', theme: 'light', path: '/w/default/monitors/shop_trades?from=now-5m&to=now', height: 1000 },
+  { name: 'editor', theme: 'light', path: '/w/default/monitors/shop_trades/edit', height: 1120 },
+  { name: 'home', theme: 'dark', path: '/w/default?from=now-15m&to=now', height: 760 },
 ]
 
 await mkdir(s.folder, { recursive: true })
 const browser = await launch(s)
 try {
-  for (const { name, theme, path } of pictures) {
+  for (const { name, theme, path, height } of pictures) {
     const { context, page } = await open(browser, s, theme, 'en')
+    await page.setViewportSize({ width: 1440, height })
     await page.goto(s.url + path)
     await settled(page)
     if (name === 'editor') await page.locator('[data-column=goods]').first().waitFor()

@@ -12,7 +12,7 @@ if [ ! -x "$CHROMIUM" ]; then
 fi
 good=${DEMO_SECONDS:-150}
 bad=$((good / 2))
-dir=$(mktemp -d "${TMPDIR:-/tmp}/pharos-screenshots-XXXXXX")
+dir=$(mktemp -d "${TMPDIR:-/tmp}/pharos-demo-XXXX")
 port() { node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'; }
 export DEMO_DATA=$dir/data DEMO_HTTP=127.0.0.1:$(port) PHAROS_GRPC=127.0.0.1:$(port) SHOP_ADDR=127.0.0.1:$(port)
 [ -x bin/shop ] || CGO_ENABLED=0 go build -trimpath -o bin/shop ./examples/shop

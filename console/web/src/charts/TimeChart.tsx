@@ -168,7 +168,7 @@ export default function TimeChart(p: TimeChartProps) {
       textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: ink },
       grid: { left: plotLeft, right: plotRight, top: 12, bottom: 24 },
       xAxis: {
-        type: 'time', min: p.span.start, max: p.span.end,
+        type: 'time', min: p.span.start, max: p.span.end, containShape: false,
         axisLine: { lineStyle: { color: line } },
         axisTick: { customValues: at, lineStyle: { color: line } },
         axisLabel: { customValues: at, color: ink, fontSize: 12, hideOverlap: true, formatter: (v: number) => tickText(v, p.span, zone) },

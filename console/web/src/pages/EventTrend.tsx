@@ -32,7 +32,7 @@ export function EventTrend({ rule, level, span, onZoom }: { rule?: string; level
     const levels = new Map<string, Map<number, number>>()
     for (const e of q.data ?? []) {
       if (e.type !== 'firing' && e.type !== 'repeat') continue
-      const at = Math.floor(e.time_ms / step) * step
+      const at = (Math.floor(e.time_ms / step) + 0.5) * step // a bar stands in the middle of its step
       const one = levels.get(e.level) ?? new Map<number, number>()
       one.set(at, (one.get(at) ?? 0) + 1)
       levels.set(e.level, one)

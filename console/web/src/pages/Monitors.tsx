@@ -40,7 +40,7 @@ export default function Monitors() {
     { title: t('monitor.state'), render: (_, m) => <MonitorState monitor={m} /> },
     { title: t('monitor.title'), field: 'title', render: (_, m) => <Link to={`${base}/${m.name}`}>{m.spec.title}</Link> },
     { title: t('monitor.name'), field: 'name', render: (_, m) => <code>{m.name}</code> },
-    { title: t('monitor.files'), render: (_, m) => <code title={m.spec.paths.join('\n')}>{m.spec.paths[0]}{m.spec.paths.length > 1 ? ` +${m.spec.paths.length - 1}` : ''}</code> },
+    { title: t('monitor.files'), render: (_, m) => <code className="ellipsis" style={{ maxWidth: 260 }} title={m.spec.paths.join('\n')}>{m.spec.paths[0]}{m.spec.paths.length > 1 ? ` +${m.spec.paths.length - 1}` : ''}</code> },
     { title: t('monitor.groupBy'), render: (_, m) => m.spec.group_by?.join(', ') || '–' },
     { title: t('monitor.figures'), render: (_, m) => (m.spec.statistics ?? []).map(figureName).join(', ') },
     { title: t('monitor.window'), align: 'right', render: (_, m) => m.spec.window ?? '1m' },

@@ -58,7 +58,7 @@ func (c condition) trouble() string {
 		return p[0]
 	}
 	for _, t := range c.heartbeat.GetTasks() {
-		if t.GetError() != "" {
+		if t.GetError() != "" && !t.GetWaiting() {
 			return fmt.Sprintf("task %s: %s", t.GetTaskId(), t.GetError())
 		}
 	}

@@ -123,20 +123,26 @@ func (r *Register) taskAgent(req *pharosv1.RunTaskRequest) (*agentSession, strin
 		}
 		return a.session, id, nil
 	}
-	// The first by id: a person who descends into directories stays on one host.
-	var ids []string
+	// The first by id, so that a person who descends into directories stays on one
+	// host. One that complains, such as of another monitor's file, will do where
+	// none is well.
+	var well, connected []string
 	for id, a := range r.agents {
 		if a.session == nil || !ofApp(a.stored.Host, req.GetApp()) {
 			continue
 		}
 		if h, _ := a.condition(now).health(); h == pharosv1.AgentHealth_AGENT_HEALTH_HEALTHY || h == pharosv1.AgentHealth_AGENT_HEALTH_CLOCK_SKEW {
-			ids = append(ids, id)
+			well = append(well, id)
 		}
+		connected = append(connected, id)
 	}
-	if len(ids) == 0 {
-		return nil, "", failedEvent("", codeAgentOffline, "no healthy agent of app %q is connected", req.GetApp())
+	if len(well) == 0 {
+		well = connected
 	}
-	id := slices.MinFunc(ids, strings.Compare)
+	if len(well) == 0 {
+		return nil, "", failedEvent("", codeAgentOffline, "no agent of app %q is connected", req.GetApp())
+	}
+	id := slices.MinFunc(well, strings.Compare)
 	return r.agents[id].session, id, nil
 }
 

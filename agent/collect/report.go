@@ -39,6 +39,9 @@ func (c *Collector) report() {
 	var lines uint64
 	for _, t := range c.tasks {
 		s := &pharosv1.TaskStatus{TaskId: t.id, MonitorId: t.monitorID, DefinitionRevision: t.definition, Error: shown(cmp.Or(t.planErr, t.err)), WatermarkMs: t.watermark}
+		if s.Error == "" && t.waiting {
+			s.Error, s.Waiting = fmt.Sprintf("no file matches %q", t.spec.Paths), true
+		}
 		if t.lines != nil {
 			counters := t.lines.Counters()
 			lines += counters.Read

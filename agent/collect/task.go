@@ -26,6 +26,8 @@ type task struct {
 	err        string
 	fileErrors map[string]string // by path
 	watermark  int64
+	// waiting is set while no file matches.
+	waiting bool
 
 	flow flow
 }
@@ -219,7 +221,7 @@ func (c *Collector) discover() {
 		c.discoverTask(t)
 	}
 	for _, p := range c.paths {
-		p.changed = true
+		p.changed, p.rescan = true, true
 	}
 	c.forgetPaths()
 	c.forgetKnown()
@@ -249,9 +251,7 @@ func (c *Collector) discoverTask(t *task) {
 			c.follow(t, name)
 		}
 	}
-	if !found && t.err == "" {
-		t.err = fmt.Sprintf("no file matches %q", t.spec.Paths)
-	}
+	t.waiting = !found
 	if !t.discovered {
 		t.discovered, c.dirty = true, true
 	}

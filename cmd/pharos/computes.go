@@ -44,6 +44,9 @@ func (c *computes) run(ctx context.Context) error {
 		} else {
 			failing = false
 		}
+		if _, err := c.pick(); err != nil {
+			wait = 300 * time.Millisecond // the first compute may just be starting
+		}
 		select {
 		case <-ctx.Done():
 			return nil

@@ -852,7 +852,9 @@ type TaskStatus struct {
 	WatermarkMs int64         `protobuf:"varint,6,opt,name=watermark_ms,json=watermarkMs,proto3" json:"watermark_ms,omitempty"`
 	Lines       *LineCounters `protobuf:"bytes,7,opt,name=lines,proto3" json:"lines,omitempty"`
 	// bad_samples are a few recent lines that could not be used, with the reason.
-	BadSamples    []*BadLine `protobuf:"bytes,8,rep,name=bad_samples,json=badSamples,proto3" json:"bad_samples,omitempty"`
+	BadSamples []*BadLine `protobuf:"bytes,8,rep,name=bad_samples,json=badSamples,proto3" json:"bad_samples,omitempty"`
+	// waiting says that error is only that no file is there yet: the agent itself is well.
+	Waiting       bool `protobuf:"varint,9,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -941,6 +943,13 @@ func (x *TaskStatus) GetBadSamples() []*BadLine {
 		return x.BadSamples
 	}
 	return nil
+}
+
+func (x *TaskStatus) GetWaiting() bool {
+	if x != nil {
+		return x.Waiting
+	}
+	return false
 }
 
 type BadLine struct {
@@ -2585,7 +2594,7 @@ const file_pharos_v1_register_proto_rawDesc = "" +
 	"\runacked_bytes\x18\x06 \x01(\x04R\funackedBytes\x12'\n" +
 	"\x0fdropped_windows\x18\a \x01(\x04R\x0edroppedWindows\x12\x1d\n" +
 	"\n" +
-	"files_open\x18\b \x01(\x04R\tfilesOpen\"\xbf\x02\n" +
+	"files_open\x18\b \x01(\x04R\tfilesOpen\"\xd9\x02\n" +
 	"\n" +
 	"TaskStatus\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12\x1d\n" +
@@ -2597,7 +2606,8 @@ const file_pharos_v1_register_proto_rawDesc = "" +
 	"\fwatermark_ms\x18\x06 \x01(\x03R\vwatermarkMs\x12-\n" +
 	"\x05lines\x18\a \x01(\v2\x17.pharos.v1.LineCountersR\x05lines\x123\n" +
 	"\vbad_samples\x18\b \x03(\v2\x12.pharos.v1.BadLineR\n" +
-	"badSamples\"b\n" +
+	"badSamples\x12\x18\n" +
+	"\awaiting\x18\t \x01(\bR\awaiting\"b\n" +
 	"\aBadLine\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +

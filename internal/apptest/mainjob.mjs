@@ -277,7 +277,7 @@ async function job({ page, say, http, log, secret, receiver, writer, password })
   const dry = page.getByRole('table', { name: 'Figures of the dry run' })
   await until('a dry run by goods and result', 20, async () => (await dry.count()) === 1 && /goods[\s\S]*result[\s\S]*sum_amount[\s\S]*food/.test(await dry.innerText()))
   await button('Create monitor').click()
-  await page.waitForURL(/monitors\/trades_by_goods_and_result$/)
+  await page.waitForURL(/monitors\/trades_by_goods_and_result(\?|$)/)
   say('dry run seen, monitor created')
 
   // A whole window after the first figures, against what the writer says of it.
@@ -339,7 +339,7 @@ async function job({ page, say, http, log, secret, receiver, writer, password })
   await choose(page, label('Channels', who), 'local_robot')
   const before = receiver.got.length
   await button('Create rule').click()
-  await page.waitForURL(/rules\/payments_fail$/)
+  await page.waitForURL(/rules\/payments_fail(\?|$)/)
   say('alarm rule created')
   const firing = await receiver.next('firing', 100, before)
   must(firing.text.includes('Payments fail') && /food|book|toy/.test(firing.text), 'the notice names neither rule nor key: ' + firing.text)

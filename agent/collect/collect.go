@@ -244,7 +244,7 @@ func (c *Collector) drainEvents() {
 // file or a rotated one.
 func (c *Collector) event(e fsnotify.Event) {
 	if p := c.paths[e.Name]; p != nil {
-		p.changed = true
+		p.changed, p.rescan = true, true
 		return
 	}
 	if c.watched[e.Name] && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {

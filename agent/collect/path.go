@@ -37,6 +37,7 @@ type path struct {
 	generations []*generation
 	changed     bool
 	missing     bool // nothing stands under the name
+	rescan      bool // something happened to the name since the last look
 	err         string
 }
 
@@ -322,12 +323,17 @@ func (c *Collector) look(p *path) {
 		if g != nil {
 			c.retire(g)
 		}
+		if n := len(p.generations); n > 0 && (g != nil || p.rescan) {
+			last := p.generations[n-1]
+			c.addNewer(p, last.mtimeNs, last.id.BirthNs, files.Inode{})
+		}
+		p.rescan = false
 		return
 	case err != nil:
 		c.fail(p, err)
 		return
 	}
-	p.missing = false
+	p.missing, p.rescan = false, false
 	if g == nil {
 		if k, ok := c.known[info.Inode]; ok {
 			if f, _, err := files.Open(p.name); err == nil {
@@ -366,6 +372,12 @@ func (c *Collector) look(p *path) {
 	if truncated {
 		c.truncated(p, g, info)
 		return
+	}
+	if g.furthest() == 0 && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
+		// Nothing was read that would show whether these are still the same
+		// bytes: it may have been copied and truncated any number of times.
+		c.addNewer(p, g.mtimeNs, 0, info.Inode)
+		c.reorder(p, g)
 	}
 	if info.Size < g.seen {
 		c.countLost(p, g, g.seen-info.Size) // cut off behind our place
@@ -506,6 +518,16 @@ func (g *generation) continues(fresh *generation) bool {
 	return same && err == nil
 }
 
+// beginsWith reports whether g is the file live and all of f stands at its
+// beginning: then f is a copy of what is still to be read.
+func (g *generation) beginsWith(live files.Inode, f *os.File, size int64) bool {
+	if g.id != live || g.furthest() > 0 {
+		return false
+	}
+	same, err := files.Same(g.file, f, 0, size)
+	return same && err == nil
+}
+
 // addNewer adds rotated generations that nobody has read: those beside the log
 // that were written after mtimeNs and made after birthNs. It reports whether there are any.
 func (c *Collector) addNewer(p *path, mtimeNs, birthNs int64, live files.Inode) (added bool) {
@@ -525,7 +547,7 @@ func (c *Collector) addNewer(p *path, mtimeNs, birthNs int64, live files.Inode) 
 		}
 		k, ok := c.known[s.Inode]
 		copied := ok && matches(k.Content, g.file, k.Offset, s.Size) || c.wasRead(s.Path, g.file, s.Info) ||
-			slices.ContainsFunc(p.generations, func(old *generation) bool { return old.copied(g.file, s.Info) })
+			slices.ContainsFunc(p.generations, func(old *generation) bool { return old.copied(g.file, s.Info) || old.beginsWith(live, g.file, s.Size) })
 		if copied {
 			c.shut(g)
 			continue

@@ -57,7 +57,10 @@ func (c *Collector) resume(p *path, s pathState) {
 			c.lostState(p, gs)
 			continue
 		}
-		g.content, g.mtimeNs, g.serial = gs.Content, max(gs.MtimeNs, g.mtimeNs), gs.Serial
+		g.content, g.serial = gs.Content, gs.Serial
+		if live {
+			g.seen, g.mtimeNs = min(gs.Seen, g.seen), gs.MtimeNs // look takes it from there
+		}
 		for _, cs := range gs.Cursors {
 			cur := &cursor{offset: cs.Offset, long: cs.Long}
 			cur.state, _, _ = logpipe.DecodeFileState(cs.State) // was checked with the whole checkpoint
@@ -86,6 +89,7 @@ func (c *Collector) resume(p *path, s pathState) {
 		}
 		c.addNewer(p, last.MtimeNs+1, 0, live)
 	}
+	p.rescan = true
 	c.look(p)
 }
 

@@ -132,6 +132,22 @@ var tortureRows = []tortureRow{
 		w.look()
 		w.write("x.log", 40)
 	}},
+	{name: "renamed twice, no new file", what: func(w *world) {
+		w.rename("x.log", "x.log.1")
+		w.write("x.log", 5)
+		w.rename("x.log.1", "x.log.2")
+		w.rename("x.log", "x.log.1")
+	}},
+	{name: "copied and truncated, again before the new lines are read", what: func(w *world) {
+		w.copy("x.log", "x.log.1")
+		w.truncate("x.log")
+		w.look()
+		w.rename("x.log.1", "x.log.2")
+		w.write("x.log", 7)
+		w.copy("x.log", "x.log.1")
+		w.truncate("x.log")
+		w.write("x.log", 30)
+	}},
 	{name: "copied slowly and truncated, the copy is read, too (glob x.log*)", rule: func(s *logrule.Spec) { s.Paths[0] += "*" },
 		what: func(w *world) {
 			b, err := os.ReadFile(w.path("x.log"))

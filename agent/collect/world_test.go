@@ -124,18 +124,24 @@ func (w *world) deliver() {
 		if err != nil {
 			return
 		}
-		k := outbox.KeyOf(r)
-		have := w.parts[k]
-		if have == nil || have.Revision <= r.Revision {
-			if have != nil && have.Sealed && have.Revision < r.Revision {
-				w.t.Errorf("part %v changed after it was sealed", k)
-			}
-			w.parts[k] = r
-		}
+		w.keep(r)
 		if !w.noAck {
 			w.c.Outbox().Ack([]*pharosv1.Ack{{TaskId: r.TaskId, WindowStartMs: r.WindowStartMs, Part: r.Part, Revision: r.Revision}})
 		}
 	}
+}
+
+// keep is what compute does with a revision.
+func (w *world) keep(r *pharosv1.Revision) {
+	k := outbox.KeyOf(r)
+	have := w.parts[k]
+	if have != nil && have.Revision > r.Revision {
+		return
+	}
+	if have != nil && have.Sealed && have.Revision < r.Revision {
+		w.t.Errorf("part %v changed after it was sealed", k)
+	}
+	w.parts[k] = r
 }
 
 // settle lets time pass until rotated files are finished and windows sealed.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Within reports whether path lies in one of the roots.
@@ -101,24 +102,55 @@ func MayBeGeneration(path, name string) bool {
 
 // ByInode returns the path of a file in dir, empty if it isn't there.
 func ByInode(dir string, id Inode) (string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return "", err
-	}
-	for _, e := range entries {
+	found, err := list(dir, func(e os.DirEntry) bool {
 		info, err := e.Info()
 		if err != nil || !info.Mode().IsRegular() {
-			continue
+			return false
 		}
-		if s, ok := info.Sys().(*syscall.Stat_t); !ok || s.Ino != id.Ino {
-			continue
-		}
-		name := filepath.Join(dir, e.Name())
-		if now, err := Stat(name); err == nil && now.Inode == id {
-			return name, nil
+		s, ok := info.Sys().(*syscall.Stat_t)
+		return ok && s.Ino == id.Ino
+	}, func(s []Sibling) bool { return slices.ContainsFunc(s, func(s Sibling) bool { return s.Inode == id }) })
+	for _, s := range found {
+		if s.Inode == id {
+			return s.Path, nil
 		}
 	}
-	return "", nil
+	return "", err
+}
+
+// list returns the regular files of dir that wanted picks. Names that change
+// while a directory is read may be missed, as in the middle of a rotation: it
+// is read again until it has been still, or enough says that this will do.
+func list(dir string, wanted func(os.DirEntry) bool, enough func([]Sibling) bool) ([]Sibling, error) {
+	const still, tries = 20 * time.Millisecond, 10
+	for try := 1; ; try++ {
+		before, err := os.Stat(dir)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		var out []Sibling
+		for _, e := range entries {
+			if !e.Type().IsRegular() || !wanted(e) {
+				continue
+			}
+			name := filepath.Join(dir, e.Name())
+			if info, err := Stat(name); err == nil && info.Regular {
+				out = append(out, Sibling{name, info})
+			}
+		}
+		after, err := os.Stat(dir)
+		if err != nil {
+			return nil, err
+		}
+		if try == tries || enough(out) || after.ModTime().Equal(before.ModTime()) && time.Since(after.ModTime()) > still {
+			return out, nil
+		}
+		time.Sleep(still / 2)
+	}
 }
 
 // Siblings lists the files beside path that may be rotated generations of it,
@@ -126,21 +158,9 @@ func ByInode(dir string, id Inode) (string, error) {
 // x.log.1, x.log-20261123 or x.2026-11-23.log for x.log.
 func Siblings(path string) ([]Sibling, error) {
 	dir, base := filepath.Split(path)
-	entries, err := os.ReadDir(dir)
+	out, err := list(filepath.Clean(dir), func(e os.DirEntry) bool { return named(base, e.Name()) }, func([]Sibling) bool { return false })
 	if err != nil {
 		return nil, err
-	}
-	var out []Sibling
-	for _, e := range entries {
-		name := e.Name()
-		if !named(base, name) || !e.Type().IsRegular() {
-			continue
-		}
-		info, err := Stat(dir + name)
-		if err != nil || !info.Regular {
-			continue // gone meanwhile
-		}
-		out = append(out, Sibling{dir + name, info})
 	}
 	slices.SortFunc(out, func(a, b Sibling) int {
 		return cmp.Or(cmp.Compare(a.MtimeNs, b.MtimeNs), cmp.Compare(a.BirthNs, b.BirthNs), cmp.Compare(b.Path, a.Path))

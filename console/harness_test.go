@@ -131,7 +131,6 @@ type client struct {
 	*installation
 	cookie string
 	token  string
-	header http.Header
 }
 
 type answer struct {

@@ -94,7 +94,7 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 // have a colon, so the name of a host metric rules them out.
 func mayBeWindows(matchers []*labels.Matcher) bool {
 	for _, m := range matchers {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == store.MetricName && m.Type == labels.MatchEqual {
 			return strings.Contains(m.Value, ":")
 		}
 	}

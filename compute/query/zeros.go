@@ -24,7 +24,7 @@ var errNoZeros = errors.New("too many series to tell which keys had no lines: th
 // that is a count or sum of a monitor with groups: only those read as zero where a key had no lines.
 func (s *Service) additiveKey(scope *pharosv1.Scope, matchers []*labels.Matcher) (key string, ok bool) {
 	for _, m := range matchers {
-		if m.Name != labels.MetricName || m.Type != labels.MatchEqual {
+		if m.Name != store.MetricName || m.Type != labels.MatchEqual {
 			continue
 		}
 		key, figure, found := strings.Cut(m.Value, ":")

@@ -126,7 +126,7 @@ func TestMergeInAnySplit(t *testing.T) {
 	for i := range parts {
 		parts[i] = partial.NewTable(l)
 	}
-	type want struct{ lines, sum, low, high, n int64 }
+	type want struct{ lines, sum, low, high int64 }
 	all := map[string]*want{}
 	for range 5000 {
 		i := rng.IntN(len(parts))

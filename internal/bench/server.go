@@ -53,6 +53,9 @@ func (c *commands) startServer(ctx context.Context, args ...string) (*server, er
 	}
 	for begin := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		if err = s.signIn(); err == nil {
+			_, _, err = s.value("vector(1)") // compute answers
+		}
+		if err == nil {
 			return s, nil
 		}
 		if time.Since(begin) > time.Minute {

@@ -150,7 +150,6 @@ func mask64(b *[64]byte, c byte) uint64 {
 type between struct {
 	left, right           marker
 	leftIndex, rightIndex int
-	enc                   encoding
 }
 
 func (w *between) cut(line []byte, gb bool) (start, end int, ok bool) {

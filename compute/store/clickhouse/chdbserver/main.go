@@ -119,7 +119,7 @@ var nativeInsert = regexp.MustCompile(`(?is)^\s*(INSERT INTO .*?)\s*(?:VALUES\s*
 func (s *server) insert(c connection, query string, block []byte) ([]byte, error) {
 	m := nativeInsert.FindStringSubmatch(query)
 	if m == nil {
-		return nil, fmt.Errorf("Code: 62. chdbserver takes only inserts with a block, not %q", query)
+		return nil, fmt.Errorf("code: 62, chdbserver takes only inserts with a block, not %q", query)
 	}
 	f, err := os.CreateTemp(s.dir, "insert-*.native")
 	if err != nil {

@@ -20,7 +20,7 @@ export DEMO_DATA=$dir/data DEMO_HTTP=127.0.0.1:$(port) PHAROS_GRPC=127.0.0.1:$(p
 # A process group of its own, because the demo ends by ending its group.
 setsid ./examples/demo.sh > "$dir/demo.log" 2>&1 &
 demo=$!
-trap 'kill -- -$demo 2>/dev/null || true; wait $demo 2>/dev/null || true; rm -rf "$dir"' EXIT
+trap 'kill -- -$demo 2>/dev/null || true; while kill -0 -- -$demo 2>/dev/null; do sleep 0.2; done; rm -rf "$dir"' EXIT
 until grep -q 'The demo runs' "$dir/demo.log"; do
   kill -0 $demo 2>/dev/null || { cat "$dir/demo.log" >&2; exit 1; }
   sleep 0.5

@@ -73,7 +73,8 @@ type Collector struct {
 	last      time.Time     // checkpoint
 	buf       []byte
 	problem   string
-	stalled   bool // the last state could not be kept: nothing more is read
+	stalled   bool      // the last state could not be kept: nothing more is read
+	reported  time.Time // the status, while nothing changes
 
 	handlesMu sync.Mutex
 	handles   map[outbox.PartKey][]checkpoint.Handle

@@ -189,7 +189,10 @@ func (c *Collector) checkpoint() {
 	sealed = append(sealed, samples...)
 	if !c.dirty && len(sealed) == 0 && len(open) == 0 {
 		c.box.Put(nil, consumed)
-		c.report()
+		if now.Sub(c.reported) >= time.Second || now.Before(c.reported) {
+			c.report()
+			c.reported = now
+		}
 		return
 	}
 	// Without a place for sealed parts, parts stay open and go on in the slots.

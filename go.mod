@@ -114,6 +114,7 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 )
 
+// hpcloud/tail has been asleep since 2016; Grafana keeps this fork of it alive under its import path.
 replace github.com/hpcloud/tail => github.com/grafana/tail v0.0.0-20220426200921-98e8eb28ea4c
 
 ignore ./console/web/node_modules

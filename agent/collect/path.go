@@ -351,12 +351,12 @@ func (c *Collector) look(p *path) {
 				return
 			}
 		}
-		c.advance(p, info)
+		c.advance(p)
 		return
 	}
 	if g.id != info.Inode {
 		c.retire(g)
-		c.advance(p, info)
+		c.advance(p)
 		return
 	}
 	truncated := info.Size < g.furthest() || info.Size < g.seen && g.furthest() == 0
@@ -376,8 +376,15 @@ func (c *Collector) look(p *path) {
 	if g.furthest() == 0 && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
 		// Nothing was read that would show whether these are still the same
 		// bytes: it may have been copied and truncated any number of times.
-		c.addNewer(p, g.mtimeNs, 0, info.Inode)
+		added := c.addNewer(p, g.mtimeNs, 0, info.Inode)
 		c.reorder(p, g)
+		if added { // what was seen is in there
+			if info, err = files.StatFile(g.file); err != nil {
+				c.fail(p, err)
+				return
+			}
+			g.seen = min(g.seen, info.Size)
+		}
 	}
 	if info.Size < g.seen {
 		c.countLost(p, g, g.seen-info.Size) // cut off behind our place
@@ -446,10 +453,41 @@ func (c *Collector) findCopy(p *path, content files.Content, offset int64, not f
 	if content.HeadLen == 0 {
 		return nil // nothing was read: anything would match
 	}
+	for range renameTries {
+		if g, moved := c.findCopyOnce(p, content, offset, not); !moved {
+			return g
+		}
+	}
+	return nil
+}
+
+// renameTries is how often a directory is looked at anew when names were given
+// to other files while they were opened, as in the middle of a rotation.
+const renameTries = 10
+
+// openSibling opens a file of a list. It returns nil without moved set for a
+// file that can't be read.
+func (c *Collector) openSibling(p *path, s files.Sibling) (g *generation, moved bool) {
+	g, err := c.openGeneration(s.Path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, true
+		}
+		c.fail(p, err)
+		return nil, false
+	}
+	if g.id != s.Inode {
+		c.shut(g)
+		return nil, true
+	}
+	return g, false
+}
+
+func (c *Collector) findCopyOnce(p *path, content files.Content, offset int64, not files.Inode) (g *generation, moved bool) {
 	siblings, err := files.Siblings(p.name)
 	if err != nil {
 		c.fail(p, err)
-		return nil
+		return nil, false
 	}
 	for _, s := range slices.Backward(siblings) {
 		if s.Inode == not || s.Size < offset || c.following(s.Inode) {
@@ -458,16 +496,17 @@ func (c *Collector) findCopy(p *path, content files.Content, offset int64, not f
 		if k, ok := c.known[s.Inode]; ok && k.Offset >= s.Size {
 			continue
 		}
-		g, err := c.openGeneration(s.Path)
-		if err != nil {
+		g, again := c.openSibling(p, s)
+		if g == nil {
+			moved = moved || again
 			continue
 		}
 		if ok, err := content.Matches(g.file, offset); ok && err == nil {
-			return g
+			return g, false
 		}
 		c.shut(g)
 	}
-	return nil
+	return nil, moved
 }
 
 // following reports whether a file is being read.
@@ -484,7 +523,7 @@ func (c *Collector) following(id files.Inode) bool {
 
 // advance goes on from generations that are not live to the file that stands
 // under the name now, and reads what was rotated away in between.
-func (c *Collector) advance(p *path, info files.Info) {
+func (c *Collector) advance(p *path) {
 	err := c.allowed(p)
 	var fresh *generation
 	if err == nil {
@@ -502,7 +541,7 @@ func (c *Collector) advance(p *path, info files.Info) {
 			last.file, last.id, last.real, last.seen, last.mtimeNs, last.gone = fresh.file, fresh.id, fresh.real, fresh.seen, fresh.mtimeNs, time.Time{}
 			return
 		}
-		c.addNewer(p, last.mtimeNs, last.id.BirthNs, info.Inode)
+		c.addNewer(p, last.mtimeNs, last.id.BirthNs, fresh.id)
 	}
 	c.addFresh(p, fresh)
 }
@@ -531,18 +570,29 @@ func (g *generation) beginsWith(live files.Inode, f *os.File, size int64) bool {
 // addNewer adds rotated generations that nobody has read: those beside the log
 // that were written after mtimeNs and made after birthNs. It reports whether there are any.
 func (c *Collector) addNewer(p *path, mtimeNs, birthNs int64, live files.Inode) (added bool) {
+	for range renameTries {
+		some, moved := c.addNewerOnce(p, mtimeNs, birthNs, live)
+		added = added || some
+		if !moved {
+			break
+		}
+	}
+	return added
+}
+
+func (c *Collector) addNewerOnce(p *path, mtimeNs, birthNs int64, live files.Inode) (added, moved bool) {
 	siblings, err := files.Siblings(p.name)
 	if err != nil {
 		c.fail(p, err)
-		return false
+		return false, false
 	}
 	for _, s := range siblings {
 		if s.Inode == live || s.MtimeNs < mtimeNs || birthNs != 0 && s.BirthNs <= birthNs || c.paths[s.Path] != nil || c.following(s.Inode) {
 			continue
 		}
-		g, err := c.openGeneration(s.Path)
-		if err != nil {
-			c.fail(p, err)
+		g, again := c.openSibling(p, s)
+		if g == nil {
+			moved = moved || again
 			continue
 		}
 		k, ok := c.known[s.Inode]
@@ -557,7 +607,7 @@ func (c *Collector) addNewer(p *path, mtimeNs, birthNs int64, live files.Inode) 
 		c.addFresh(p, g)
 		added = true
 	}
-	return added
+	return added, moved
 }
 
 // addFresh adds a generation that all tasks of the log read from its beginning.

@@ -134,9 +134,16 @@ func (c *Collector) locate(p *path, gs generationState) (g *generation, live boo
 		}
 	}
 	for _, dir := range []string{filepath.Dir(p.name), filepath.Dir(gs.Real)} {
-		if name, err := files.ByInode(dir, gs.Inode); err == nil && name != "" {
+		for range renameTries {
+			name, err := files.ByInode(dir, gs.Inode)
+			if err != nil || name == "" {
+				break
+			}
 			if g := try(name, true); g != nil {
 				return g, false
+			}
+			if info, err := files.Stat(name); err == nil && info.Inode == gs.Inode {
+				break // it is the file, with other bytes
 			}
 		}
 	}
@@ -150,19 +157,7 @@ func (c *Collector) locate(p *path, gs generationState) (g *generation, live boo
 			c.shut(g)
 		}
 	}
-	siblings, err := files.Siblings(p.name)
-	if err != nil {
-		return nil, false
-	}
-	for _, s := range slices.Backward(siblings) {
-		if s.Inode == gs.Inode || s.Size < offset || c.following(s.Inode) {
-			continue
-		}
-		if g := try(s.Path, false); g != nil {
-			return g, false
-		}
-	}
-	return nil, false
+	return c.findCopy(p, gs.Content, offset, gs.Inode), false
 }
 
 // lostState counts what a generation that can't be found still had unread.

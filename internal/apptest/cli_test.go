@@ -1,6 +1,7 @@
 package apptest
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -136,11 +137,14 @@ func TestCommandLine(t *testing.T) {
 	}
 	defer tail.Wait()
 	defer tail.Process.Kill()
-	got := make(chan string, 1)
-	go func() {
-		b := make([]byte, 4096)
-		n, _ := out.Read(b)
-		got <- string(b[:n])
+	followed := make(chan struct{})
+	go func() { // the last lines of the file come first
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if strings.HasPrefix(lines.Text(), "followed ") {
+				close(followed)
+				return
+			}
+		}
 	}()
 	f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -150,10 +154,7 @@ func TestCommandLine(t *testing.T) {
 	for n := 0; ; n++ {
 		fmt.Fprintf(f, "followed %d\n", n)
 		select {
-		case first := <-got:
-			if !strings.Contains(first, "followed") {
-				t.Fatalf("tail shows %q", first)
-			}
+		case <-followed:
 			return
 		case <-time.After(200 * time.Millisecond):
 			if n > 150 {

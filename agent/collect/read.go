@@ -161,19 +161,24 @@ func (c *Collector) readBlock(p *path, g *generation, cur *cursor, size int64, e
 	block := c.buf[:n]
 	if cur.long { // skip what is left of a line that was cut
 		i := bytes.IndexByte(block, '\n')
-		if i < 0 {
-			cur.offset += int64(n)
-			return int64(n), nil
+		if i >= 0 {
+			n = i + 1
 		}
-		cur.long = false
-		cur.offset += int64(i) + 1
-		return int64(i) + 1, nil
+		if !g.hashTo(cur.offset + int64(n)) {
+			return 0, nil
+		}
+		cur.long = i < 0
+		cur.offset += int64(n)
+		return int64(n), nil
 	}
 	end := bytes.LastIndexByte(block, '\n') + 1
 	switch {
 	case end > 0:
 	case n == len(c.buf) || n > logrule.MaxLine:
 		// A line without end: its beginning counts as a line that was cut.
+		if !g.hashTo(cur.offset + int64(n)) {
+			return 0, nil
+		}
 		cur.long = true
 		c.process(p, g, cur, block[:logrule.MaxLine+1], size, now)
 		cur.offset += int64(n)
@@ -183,9 +188,27 @@ func (c *Collector) readBlock(p *path, g *generation, cur *cursor, size int64, e
 	default:
 		return 0, nil
 	}
+	if !g.hashTo(cur.offset + int64(end)) {
+		return 0, nil
+	}
 	c.process(p, g, cur, block[:end], size, now)
 	cur.offset += int64(end)
 	return int64(end), nil
+}
+
+// hashTo brings the hashes up to offset before what stands there is counted.
+// It fails when the file was truncated meanwhile; then the same bytes are found
+// in the copy by the hashes there are.
+func (g *generation) hashTo(offset int64) bool {
+	if offset <= g.furthest() {
+		return true
+	}
+	content, err := g.content.Move(g.file, offset)
+	if err != nil {
+		return false
+	}
+	g.content = content
+	return true
 }
 
 // process hands whole lines to the tasks of a cursor and writes the receipts.

@@ -122,7 +122,7 @@ func ByInode(dir string, id Inode) (string, error) {
 // while a directory is read may be missed, as in the middle of a rotation: it
 // is read again until it has been still, or enough says that this will do.
 func list(dir string, wanted func(os.DirEntry) bool, enough func([]Sibling) bool) ([]Sibling, error) {
-	const still, tries = 20 * time.Millisecond, 10
+	const still, pause, tries = 10 * time.Millisecond, 3 * time.Millisecond, 100
 	for try := 1; ; try++ {
 		before, err := os.Stat(dir)
 		if err != nil {
@@ -149,7 +149,7 @@ func list(dir string, wanted func(os.DirEntry) bool, enough func([]Sibling) bool
 		if try == tries || enough(out) || after.ModTime().Equal(before.ModTime()) && time.Since(after.ModTime()) > still {
 			return out, nil
 		}
-		time.Sleep(still / 2)
+		time.Sleep(pause)
 	}
 }
 

@@ -140,19 +140,31 @@ func (t *Table) MergeEncoded(body []byte) error {
 	} else if t.Layout != l {
 		return fmt.Errorf("cannot merge partial of layout %+v into %+v", l, t.Layout)
 	}
-	row := Row{Key: make([]string, l.Groups), Cells: make([]Cell, l.Columns)}
+	row := Row{Cells: make([]Cell, l.Columns)}
 	d.cells(&row)
 	t.Total.merge(&row)
 	t.Dropped += dropped
-	for range rows {
-		for i := range row.Key {
-			row.Key[i] = string(d.bytes())
+	var buf [256]byte
+	joined, ends, plain := buf[:0], make([]int, l.Groups), false
+	values := make([][]byte, l.Groups)
+	for left := rows; left > 0; left-- {
+		joined, plain = joined[:0], true
+		for i := range values {
+			values[i] = d.bytes()
+			began := len(joined)
+			joined = joinValue(joined, values[i])
+			ends[i] = len(joined) - 1
+			plain = plain && ends[i]-began == len(values[i])
 		}
 		d.cells(&row)
 		if d.err != nil {
 			return d.err
 		}
-		t.Add(&row)
+		own := t.Rows[string(joined)] // does not allocate
+		if own == nil {
+			own = t.newRow(string(joined), values, ends, plain, int(min(left, maxChunk)))
+		}
+		own.merge(&row)
 	}
 	if d.err == nil && len(d.b) > 0 {
 		return fmt.Errorf("cannot decode partial: %d bytes after its end", len(d.b))

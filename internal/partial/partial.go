@@ -106,6 +106,13 @@ type Table struct {
 	Total   Row
 	Rows    map[string]*Row // by JoinKey
 	Dropped uint64          // lines counted in Total whose key an agent dropped
+
+	// spare is room for the next rows that MergeEncoded adds.
+	spare struct {
+		rows  []Row
+		keys  []string
+		cells []Cell
+	}
 }
 
 // NewTable returns an empty table.
@@ -117,17 +124,49 @@ func NewTable(l Layout) *Table {
 // ordered like the key's values.
 func JoinKey(dst []byte, key []string) []byte {
 	for _, v := range key {
-		for i := 0; i < len(v); i++ {
-			if v[i] <= 1 { // 0 separates values; 0 and 1 inside a value are escaped by 1
-				dst = append(dst, 1)
-				dst = append(dst, v[i]+1)
-				continue
-			}
-			dst = append(dst, v[i])
-		}
-		dst = append(dst, 0)
+		dst = joinValue(dst, v)
 	}
 	return dst
+}
+
+// joinValue appends one value of a key: 0 ends it; 0 and 1 inside it are escaped by 1.
+func joinValue[T string | []byte](dst []byte, v T) []byte {
+	plain := 0 // start of what has been neither escaped nor copied
+	for i := range len(v) {
+		if v[i] <= 1 {
+			dst = append(append(dst, v[plain:i]...), 1, v[i]+1)
+			plain = i + 1
+		}
+	}
+	return append(append(dst, v[plain:]...), 0)
+}
+
+// maxChunk is for how many new rows room is made at once.
+const maxChunk = 256
+
+// newRow adds an empty row. values are those of its key, joined their JoinKey;
+// if that is plain (nothing in it is escaped) each value stands in it before
+// its end. more is how many rows may follow: room is made for them with one
+// allocation.
+func (t *Table) newRow(joined string, values [][]byte, ends []int, plain bool, more int) *Row {
+	if len(t.spare.rows) == 0 {
+		t.spare.rows = make([]Row, more)
+		t.spare.keys = make([]string, more*len(values))
+		t.spare.cells = make([]Cell, more*t.Layout.Columns)
+	}
+	n, c := len(values), t.Layout.Columns
+	row := &t.spare.rows[0]
+	row.Key, row.Cells = t.spare.keys[:n:n], t.spare.cells[:c:c]
+	t.spare.rows, t.spare.keys, t.spare.cells = t.spare.rows[1:], t.spare.keys[n:], t.spare.cells[c:]
+	for i, v := range values {
+		if plain { // no copy
+			row.Key[i] = joined[ends[i]-len(v) : ends[i]]
+		} else {
+			row.Key[i] = string(v)
+		}
+	}
+	t.Rows[joined] = row
+	return row
 }
 
 // Add merges one row into the table, without touching Total.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
@@ -80,4 +81,40 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("cannot decode what was encoded: %v", err)
 		}
 	})
+}
+
+// BenchmarkMergeEncoded merges 50 encoded tables of 200 keys each: the same
+// keys in all of them, and each time others.
+func BenchmarkMergeEncoded(b *testing.B) {
+	for _, distinct := range []bool{false, true} {
+		name := "same keys"
+		if distinct {
+			name = "new keys"
+		}
+		var bodies [][]byte
+		for part := range 50 {
+			t := NewTable(Layout{Groups: 2, Columns: 1})
+			for i := range 200 {
+				if distinct {
+					i += 1000 * part
+				}
+				row := Row{Key: []string{"some-service", strconv.Itoa(i)}, Lines: 3, Cells: make([]Cell, 1)}
+				row.Cells[0].AddMicro(int64(i) * Micro)
+				t.Add(&row)
+			}
+			bodies = append(bodies, t.Append(nil))
+		}
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				t := NewTable(Layout{})
+				for _, body := range bodies {
+					if err := t.MergeEncoded(body); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*50*200), "ns/row")
+		})
+	}
 }

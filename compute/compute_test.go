@@ -11,6 +11,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/pharos-stack/pharos/compute/store"
+	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/ring"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
@@ -294,6 +296,60 @@ func TestWindowsOfOthersAreNotSettled(t *testing.T) {
 	}
 	if own < 10 || own > 90 {
 		t.Errorf("owns %d of 99 windows", own)
+	}
+}
+
+// TestKeyLimitWithSeveralComputes routes the parts of many agents to three
+// computes as a vessel does. All parts of a window meet in one of them, so the
+// limit holds for the window as a whole, and its total counts every line.
+func TestKeyLimitWithSeveralComputes(t *testing.T) {
+	const limit, windows = 4, 12
+	agents := []string{"a", "b", "c", "d"}
+	m := monitorInfo(t, "goods", logrule.Spec{Type: logrule.MinuteMulti, GroupBy: []string{"kind"}, KeyLimit: limit,
+		Columns:    []logrule.Column{{Name: "kind", Line: true}, {Name: "ms", Line: true}},
+		Statistics: []logrule.Statistic{{Name: "count", Kind: logrule.Count}, {Name: "ms", Kind: logrule.Avg, Column: "ms"}}}, agents...)
+	state := cluster([]*pharosv1.MonitorInfo{m}, agents...)
+	var members []ring.Member
+	rigs := map[string]*rig{}
+	for _, id := range []string{"cmp_1", "cmp_2", "cmp_3"} {
+		state.Computes = append(state.Computes, &pharosv1.ServerInfo{ServerId: id})
+		members = append(members, ring.Member{ID: id})
+		rigs[id] = newRig(t, func(o *Options) { o.ID = id })
+	}
+	for _, r := range rigs {
+		r.c.SetState(state)
+	}
+	owners := ring.New(members)
+	for w := range int64(windows) {
+		for i, agent := range agents { // two keys of its own each, one of all
+			kinds := map[string]int{agent + "1": i + 1, agent + "2": 1, "all": 2}
+			rigs[owners.Owner(m.GetMonitorId(), t0+w*minute)].deliver(agent, revision(m, t0+w*minute, uint64(w+1), 1, true, table(1, kinds, 1)))
+		}
+	}
+	used := map[string]bool{}
+	for _, r := range rigs {
+		for _, agent := range agents {
+			r.mark(agent, m, t0+windows*minute)
+		}
+		r.now.Store(t0 + windows*minute)
+	}
+	for w := range int64(windows) {
+		start, owner := t0+w*minute, owners.Owner(m.GetMonitorId(), t0+w*minute)
+		used[owner] = true
+		r := rigs[owner]
+		r.is(`goods:keys_dropped{app="shop",workspace="w"}`, start, 2*4+1-limit)
+		r.is(`goods:count:total{app="shop",workspace="w"}`, start, 10+4+8)
+		r.is(`goods:count{app="shop",kind="all",workspace="w"}`, start, 8) // over all agents
+		r.is(`goods:count{app="shop",kind="b1",workspace="w"}`, start, 2)
+		r.absent(`goods:count{app="shop",kind="b2",workspace="w"}`, start)
+		for id, other := range rigs {
+			if id != owner {
+				other.absent(`goods:count:total{app="shop",workspace="w"}`, start)
+			}
+		}
+	}
+	if len(used) < 2 {
+		t.Errorf("all windows went to %v", used)
 	}
 }
 

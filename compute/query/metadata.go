@@ -19,7 +19,7 @@ import (
 var companions = []struct{ suffix, help, unit string }{
 	{"completeness", "share of the expected agents that reported the window, 0 to 1", ""},
 	{"keys_dropped", "keys left out because of the monitor's key limit", ""},
-	{"lines_throttled", "lines left out because of the monitor's flow limit", ""},
+	{"throttled_bytes", "bytes given up because of the monitor's flow limit", "bytes"},
 	{"lines_late", "lines that came too late to be counted", ""},
 	{"lines_bad", "lines whose time or columns could not be read", ""},
 	{"lines_unmatched", "lines that the rule does not match", ""},
@@ -83,6 +83,10 @@ func describeMonitor(m *pharosv1.MonitorInfo, put func(metric, help, unit string
 		if st.Kind == logrule.Avg {
 			put(figure+"_sum", help+": sum", "")
 			put(figure+"_count", help+": number of values", "")
+			if spec.Type == logrule.MinuteMulti {
+				put(figure+"_sum:total", help+": sum, over all keys", "")
+				put(figure+"_count:total", help+": number of values, over all keys", "")
+			}
 		}
 	}
 	for _, c := range companions {

@@ -235,12 +235,15 @@ func TestMetadata(t *testing.T) {
 		found[m.GetMetric()] = m.GetType() + "|" + m.GetHelp() + "|" + m.GetUnit()
 	}
 	for metric, want := range map[string]string{
-		"trade:count":         "gauge|Trades: count per 1m|",
-		"trade:count:total":   "gauge|Trades: count per 1m, over all keys|",
-		"trade:ms_sum":        "gauge|Trades: ms per 1m: sum|",
-		"trade:lost_bytes":    "gauge|Trades: bytes that could not be read before they were gone|bytes",
-		"sys_net_bytes_total": "counter||bytes",
-		"secret:count":        "",
+		"trade:count":           "gauge|Trades: count per 1m|",
+		"trade:count:total":     "gauge|Trades: count per 1m, over all keys|",
+		"trade:ms_sum":          "gauge|Trades: ms per 1m: sum|",
+		"trade:ms_sum:total":    "gauge|Trades: ms per 1m: sum, over all keys|",
+		"trade:lost_bytes":      "gauge|Trades: bytes that could not be read before they were gone|bytes",
+		"sys_net_bytes_total":   "counter||bytes",
+		"trade:throttled_bytes": "gauge|Trades: bytes given up because of the monitor's flow limit|bytes",
+		"trade:lines_throttled": "",
+		"secret:count":          "",
 	} {
 		if found[metric] != want {
 			t.Errorf("%s: %q, want %q", metric, found[metric], want)

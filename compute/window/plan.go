@@ -54,7 +54,7 @@ var companions = []struct {
 }{
 	{"completeness", func(w *pharosv1.WindowState) float64 { return w.GetCompleteness() }},
 	{"keys_dropped", func(w *pharosv1.WindowState) float64 { return float64(w.GetKeysDropped()) }},
-	{"lines_throttled", func(w *pharosv1.WindowState) float64 { return float64(w.GetThrottledBytes()) }},
+	{"throttled_bytes", func(w *pharosv1.WindowState) float64 { return float64(w.GetThrottledBytes()) }},
 	{"lines_late", func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesLate()) }},
 	{"lines_bad", func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesBad()) }},
 	{"lines_unmatched", func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesUnmatched()) }},

@@ -10,6 +10,10 @@
 // event time; a value is written again, with a larger revision, whenever the
 // window changes, and the largest revision is the value. A raw series holds
 // plain samples, such as host metrics.
+//
+// Window series are kept at three levels: the windows as they settled, and
+// rollups of them to buckets of five minutes and of an hour, which are kept
+// longer. RollUp makes rollups from the windows; see docs/decisions/rollups.md.
 package store
 
 import (
@@ -93,6 +97,8 @@ type Series struct {
 	WindowMs int64
 	TimesMs  []int64
 	Values   []float64
+	// Revisions of the values of windows; nil for raw samples.
+	Revisions []uint32
 }
 
 // FutureLimit is how far ahead of the clock a sample's time may be.
@@ -163,14 +169,23 @@ type Store interface {
 	// Select calls fn with every series that matches all matchers and has a value in the
 	// range, ordered by labels and window length. It stops at fn's first error and returns it.
 	Select(ctx context.Context, matchers []Matcher, startMs, endMs int64, limits Limits, fn func(*Series) error) error
+	// WriteRollups writes revisions of buckets of a level other than Base; they replace each other as
+	// windows do. WindowMs of each is the level's length and StartMs a multiple of it.
+	WriteRollups(ctx context.Context, level Level, samples []WindowSample) error
+	// SelectRollups is Select among the buckets of a level; of Base, among the windows.
+	SelectRollups(ctx context.Context, level Level, matchers []Matcher, startMs, endMs int64, limits Limits, fn func(*Series) error) error
+	// Retention tells how long a level is kept.
+	Retention(level Level) time.Duration
 	// SeriesLabels returns the label sets of series that match and that may have a value in
 	// the range (stores answer by day), ordered, each once, at most limit (0: DefaultMaxSeries).
+	// So do the two below; where the range begins before the retention of Base, series of which
+	// only rollups are left count too.
 	SeriesLabels(ctx context.Context, matchers []Matcher, startMs, endMs int64, limit int) ([]Labels, error)
 	// LabelNames returns the names of the labels of those series, sorted.
 	LabelNames(ctx context.Context, matchers []Matcher, startMs, endMs int64) ([]string, error)
 	// LabelValues returns the values of one label of those series, sorted.
 	LabelValues(ctx context.Context, name string, matchers []Matcher, startMs, endMs int64) ([]string, error)
-	// Delete removes every series that matches, for all time. Series written later under
+	// Delete removes every series that matches, for all time and at all levels. Series written later under
 	// the same labels start empty. At least one matcher must not match the empty value.
 	Delete(ctx context.Context, matchers []Matcher) error
 	// Stats tells the store's size and losses.

@@ -38,7 +38,7 @@ func (r *Rows) WriteRows(ctx context.Context, rows []store.Row) error {
 		}
 	}
 	now := time.Now()
-	minNs, maxNs := now.Add(-r.retention).UnixNano(), now.Add(store.FutureLimit).UnixNano()
+	minNs, maxNs := now.Add(-r.retention.Base).UnixNano(), now.Add(store.FutureLimit).UnixNano()
 	batch, err := r.conn.PrepareBatch(ctx, "INSERT INTO "+r.db+".rows (stream_id, stream, time_ns, fields)")
 	if err != nil {
 		return fmt.Errorf("cannot write rows: %w", err)

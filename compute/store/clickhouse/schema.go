@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/pharos-stack/pharos/compute/store"
 )
 
 // table is one table's parts that all forms of it share.
@@ -12,47 +14,12 @@ type table struct {
 }
 
 // schema returns the statements that create what is missing and set the retention.
-func schema(db, cluster string, retention time.Duration) []string {
-	days := int((retention + 24*time.Hour - 1) / (24 * time.Hour))
-	tables := []table{
-		{
-			name: "series",
-			columns: `id FixedString(16),
-	day Date,
-	name LowCardinality(String),
-	window_ms Int64,
-	labels Map(LowCardinality(String), String) CODEC(ZSTD(1))`,
-			engine: "ReplacingMergeTree", version: "",
-			tail: fmt.Sprintf(`PARTITION BY toMonday(day)
-ORDER BY (name, day, id)
-TTL day + INTERVAL %d DAY`, days+1),
-			shard: "cityHash64(id)",
-		},
-		{
-			name: "samples",
-			columns: `id FixedString(16),
-	time_ms Int64 CODEC(DoubleDelta, ZSTD(1)),
-	revision UInt32 CODEC(T64, ZSTD(1)),
-	value Float64 CODEC(Gorilla, ZSTD(1))`,
-			engine: "ReplacingMergeTree", version: "revision",
-			tail: fmt.Sprintf(`PARTITION BY toMonday(toDateTime(intDiv(time_ms, 1000), 'UTC'))
-ORDER BY (id, time_ms)
-TTL toDateTime(intDiv(time_ms, 1000), 'UTC') + INTERVAL %d DAY`, days),
-			shard: "cityHash64(id)",
-		},
-		{
-			name: "rows",
-			columns: `stream_id FixedString(16),
-	stream Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-	time_ns Int64 CODEC(Delta, ZSTD(1)),
-	fields Map(LowCardinality(String), String) CODEC(ZSTD(3))`,
-			engine: "MergeTree", version: "",
-			tail: fmt.Sprintf(`PARTITION BY toMonday(toDateTime(intDiv(time_ns, 1000000000), 'UTC'))
-ORDER BY (stream_id, time_ns)
-TTL toDateTime(intDiv(time_ns, 1000000000), 'UTC') + INTERVAL %d DAY`, days),
-			shard: "cityHash64(stream_id)",
-		},
+func schema(db, cluster string, keep store.Retention) []string {
+	var tables []table
+	for _, l := range levels {
+		tables = append(tables, seriesTables(l, wholeDays(keep.Of(l)))...)
 	}
+	tables = append(tables, rowsTable(wholeDays(keep.Base)))
 	onCluster := ""
 	if cluster != "" {
 		onCluster = " ON CLUSTER " + quoteName(cluster)
@@ -69,6 +36,60 @@ TTL toDateTime(intDiv(time_ns, 1000000000), 'UTC') + INTERVAL %d DAY`, days),
 		out = append(out, fmt.Sprintf("ALTER TABLE %s.%s%s MODIFY %s\nSETTINGS materialize_ttl_after_modify = 0", q, t.name+localSuffix(cluster), onCluster, ttl))
 	}
 	return out
+}
+
+// levels of windows, each with tables of its own.
+var levels = [store.Levels]store.Level{store.Base, store.FiveMinutes, store.OneHour}
+
+// suffix is what the tables of a level have at the end of their names.
+func suffix(l store.Level) string { return [store.Levels]string{"", "_5m", "_1h"}[l] }
+
+func wholeDays(d time.Duration) int { return int((d + 24*time.Hour - 1) / (24 * time.Hour)) }
+
+// seriesTables are the index and the values of a level.
+func seriesTables(l store.Level, days int) []table {
+	return []table{
+		{
+			name: "series" + suffix(l),
+			columns: `id FixedString(16),
+	day Date,
+	name LowCardinality(String),
+	window_ms Int64,
+	labels Map(LowCardinality(String), String) CODEC(ZSTD(1))`,
+			engine: "ReplacingMergeTree", version: "",
+			tail: fmt.Sprintf(`PARTITION BY toMonday(day)
+ORDER BY (name, day, id)
+TTL day + INTERVAL %d DAY`, days+1),
+			shard: "cityHash64(id)",
+		},
+		{
+			name: "samples" + suffix(l),
+			columns: `id FixedString(16),
+	time_ms Int64 CODEC(DoubleDelta, ZSTD(1)),
+	revision UInt32 CODEC(T64, ZSTD(1)),
+	value Float64 CODEC(Gorilla, ZSTD(1))`,
+			engine: "ReplacingMergeTree", version: "revision",
+			tail: fmt.Sprintf(`PARTITION BY toMonday(toDateTime(intDiv(time_ms, 1000), 'UTC'))
+ORDER BY (id, time_ms)
+TTL toDateTime(intDiv(time_ms, 1000), 'UTC') + INTERVAL %d DAY`, days),
+			shard: "cityHash64(id)",
+		},
+	}
+}
+
+func rowsTable(days int) table {
+	return table{
+		name: "rows",
+		columns: `stream_id FixedString(16),
+	stream Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+	time_ns Int64 CODEC(Delta, ZSTD(1)),
+	fields Map(LowCardinality(String), String) CODEC(ZSTD(3))`,
+		engine: "MergeTree", version: "",
+		tail: fmt.Sprintf(`PARTITION BY toMonday(toDateTime(intDiv(time_ns, 1000000000), 'UTC'))
+ORDER BY (stream_id, time_ns)
+TTL toDateTime(intDiv(time_ns, 1000000000), 'UTC') + INTERVAL %d DAY`, days),
+		shard: "cityHash64(stream_id)",
+	}
 }
 
 func (t table) create(db, cluster, onCluster string) string {

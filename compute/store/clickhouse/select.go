@@ -65,8 +65,8 @@ type indexed struct {
 }
 
 // find reads the index entries of a condition.
-func (s *Store) find(ctx context.Context, condition string, limit int) (map[seriesID]indexed, error) {
-	rows, err := s.conn.Query(ctx, fmt.Sprintf("SELECT id, any(window_ms), any(labels) FROM %s.series WHERE %s GROUP BY id LIMIT %d", s.db, condition, limit+1))
+func (s *Store) find(ctx context.Context, l store.Level, condition string, limit int) (map[seriesID]indexed, error) {
+	rows, err := s.conn.Query(ctx, fmt.Sprintf("SELECT id, any(window_ms), any(labels) FROM %s.series%s WHERE %s GROUP BY id LIMIT %d", s.db, suffix(l), condition, limit+1))
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
@@ -105,6 +105,11 @@ func failure(ctx context.Context, err error) error {
 
 // Select calls fn with every series that matches and has a value in the range.
 func (s *Store) Select(ctx context.Context, matchers []store.Matcher, startMs, endMs int64, limits store.Limits, fn func(*store.Series) error) error {
+	return s.SelectRollups(ctx, store.Base, matchers, startMs, endMs, limits, fn)
+}
+
+// SelectRollups is Select among the buckets of a level.
+func (s *Store) SelectRollups(ctx context.Context, l store.Level, matchers []store.Matcher, startMs, endMs int64, limits store.Limits, fn func(*store.Series) error) error {
 	condition, _, possible, err := where(matchers)
 	if err != nil {
 		return fmt.Errorf("cannot select series: %w", err)
@@ -116,7 +121,7 @@ func (s *Store) Select(ctx context.Context, matchers []store.Matcher, startMs, e
 		return nil
 	}
 	limits = limits.WithDefaults()
-	all, err := s.read(ctx, condition+" AND "+days(startMs, endMs), startMs, endMs, limits)
+	all, err := s.read(ctx, l, condition+" AND "+days(startMs, endMs), startMs, endMs, limits)
 	if err != nil {
 		return fmt.Errorf("cannot select series: %w", err)
 	}
@@ -135,22 +140,22 @@ func (s *Store) Select(ctx context.Context, matchers []store.Matcher, startMs, e
 	return nil
 }
 
-func (s *Store) read(ctx context.Context, condition string, startMs, endMs int64, limits store.Limits) ([]*store.Series, error) {
+func (s *Store) read(ctx context.Context, l store.Level, condition string, startMs, endMs int64, limits store.Limits) ([]*store.Series, error) {
 	// The index is by day: it may know more series than have values in the range.
-	index, err := s.find(ctx, condition, 4*limits.MaxSeries+1000)
+	index, err := s.find(ctx, l, condition, 4*limits.MaxSeries+1000)
 	if err != nil || len(index) == 0 {
 		return nil, err
 	}
-	rows, err := s.conn.Query(ctx, fmt.Sprintf(`SELECT id, points.1, points.2 FROM (
-	SELECT id, arraySort(groupArray((time_ms, v))) AS points FROM (
-		SELECT id, time_ms, argMax(value, revision) AS v
-		FROM %[1]s.samples
-		WHERE id GLOBAL IN (SELECT id FROM %[1]s.series WHERE %[2]s) AND time_ms BETWEEN %[3]d AND %[4]d
+	rows, err := s.conn.Query(ctx, fmt.Sprintf(`SELECT id, points.1, points.2, points.3 FROM (
+	SELECT id, arraySort(groupArray((time_ms, v, r))) AS points FROM (
+		SELECT id, time_ms, argMax(value, revision) AS v, max(revision) AS r
+		FROM %[1]s.samples%[6]s
+		WHERE id GLOBAL IN (SELECT id FROM %[1]s.series%[6]s WHERE %[2]s) AND time_ms BETWEEN %[3]d AND %[4]d
 		GROUP BY id, time_ms
 		LIMIT %[5]d
 	)
 	GROUP BY id
-)`, s.db, condition, startMs, endMs, limits.MaxSamples+1))
+)`, s.db, condition, startMs, endMs, limits.MaxSamples+1, suffix(l)))
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
@@ -160,7 +165,7 @@ func (s *Store) read(ctx context.Context, condition string, startMs, endMs int64
 	for rows.Next() {
 		var id string
 		series := &store.Series{}
-		if err := rows.Scan(&id, &series.TimesMs, &series.Values); err != nil {
+		if err := rows.Scan(&id, &series.TimesMs, &series.Values, &series.Revisions); err != nil {
 			return nil, err
 		}
 		entry, known := index[seriesID([]byte(id))]
@@ -168,6 +173,9 @@ func (s *Store) read(ctx context.Context, condition string, startMs, endMs int64
 			continue // written after the index was read
 		}
 		series.Labels, series.WindowMs = entry.labels, entry.windowMs
+		if series.WindowMs == 0 {
+			series.Revisions = nil
+		}
 		if samples += len(series.TimesMs); samples > limits.MaxSamples {
 			return nil, store.TooManySamples(limits.MaxSamples)
 		}
@@ -188,13 +196,15 @@ func (s *Store) SeriesLabels(ctx context.Context, matchers []store.Matcher, star
 	if !possible {
 		return nil, nil
 	}
-	index, err := s.find(ctx, condition+" AND "+days(startMs, endMs), 4*limit+1000)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list series: %w", err)
-	}
-	out := make([]store.Labels, 0, len(index))
-	for _, x := range index {
-		out = append(out, x.labels)
+	var out []store.Labels
+	for _, l := range s.within(startMs) {
+		index, err := s.find(ctx, l, condition+" AND "+days(startMs, endMs), 4*limit+1000)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list series: %w", err)
+		}
+		for _, x := range index {
+			out = append(out, x.labels)
+		}
 	}
 	slices.SortFunc(out, store.Labels.Compare)
 	out = slices.CompactFunc(out, func(a, b store.Labels) bool { return a.Compare(b) == 0 })
@@ -227,7 +237,29 @@ func (s *Store) texts(ctx context.Context, what, and string, matchers []store.Ma
 	if err != nil || !possible {
 		return nil, err
 	}
-	rows, err := s.conn.Query(ctx, fmt.Sprintf("%s FROM %s.series WHERE %s AND %s%s ORDER BY x", what, s.db, condition, days(startMs, endMs), and))
+	var out []string
+	for _, l := range s.within(startMs) {
+		more, err := s.textsOf(ctx, fmt.Sprintf("%s FROM %s.series%s WHERE %s AND %s%s", what, s.db, suffix(l), condition, days(startMs, endMs), and))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, more...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// within returns the levels that may know series of a range from startMs on: Base, and the
+// longest kept rollups if the range begins before its retention.
+func (s *Store) within(startMs int64) []store.Level {
+	if startMs < time.Now().Add(-s.retention.Base).UnixMilli() {
+		return []store.Level{store.Base, store.OneHour}
+	}
+	return []store.Level{store.Base}
+}
+
+func (s *Store) textsOf(ctx context.Context, statement string) ([]string, error) {
+	rows, err := s.conn.Query(ctx, statement)
 	if err != nil {
 		return nil, failure(ctx, err)
 	}
@@ -260,10 +292,23 @@ func (s *Store) Delete(ctx context.Context, matchers []store.Matcher) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deleteTimeout)
 	defer cancel()
-	// The ids are listed here, since a deletion's own subquery would see one shard only.
-	index, err := s.find(ctx, condition, 10_000_000)
+	for _, l := range levels {
+		if err := s.deleteOf(ctx, l, condition); err != nil {
+			return fmt.Errorf("cannot delete series that match %v: %w", matchers, err)
+		}
+	}
+	s.knownMu.Lock()
+	defer s.knownMu.Unlock()
+	clear(s.known)
+	return nil
+}
+
+// deleteOf removes the series of a level. The ids are listed, since a
+// deletion's own subquery would see one shard only.
+func (s *Store) deleteOf(ctx context.Context, l store.Level, condition string) error {
+	index, err := s.find(ctx, l, condition, 10_000_000)
 	if err != nil {
-		return fmt.Errorf("cannot delete series that match %v: %w", matchers, err)
+		return err
 	}
 	ids := make([]string, 0, len(index))
 	for id := range index {
@@ -276,16 +321,13 @@ func (s *Store) Delete(ctx context.Context, matchers []store.Matcher) error {
 	}
 	for chunk := range slices.Chunk(ids, 2000) {
 		// Samples first: if the second statement fails, the index still finds the series to delete again.
-		for _, table := range []string{"samples", "series"} {
+		for _, table := range []string{"samples" + suffix(l), "series" + suffix(l)} {
 			statement := fmt.Sprintf("ALTER TABLE %s.%s%s%s DELETE WHERE id IN (%s) SETTINGS mutations_sync = 2",
 				s.db, table, localSuffix(s.cluster), onCluster, strings.Join(chunk, ", "))
 			if err := s.conn.Exec(ctx, statement); err != nil {
-				return fmt.Errorf("cannot delete %d series that match %v: %w", len(ids), matchers, failure(ctx, err))
+				return fmt.Errorf("%d series of table %s: %w", len(ids), table, failure(ctx, err))
 			}
 		}
 	}
-	s.knownMu.Lock()
-	defer s.knownMu.Unlock()
-	clear(s.known)
 	return nil
 }

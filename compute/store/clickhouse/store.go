@@ -3,7 +3,8 @@
 //
 // A series is one row per day in table series: its id (a hash of labels and
 // window length), its labels and its window length. Its values are rows of table
-// samples: id, time, revision, value. The tables replace rows of one key by
+// samples: id, time, revision, value. Rollups are in tables of the same form whose
+// names end in _5m and _1h. The tables replace rows of one key by
 // themselves, sooner or later; readers take the highest revision and so never
 // depend on when.
 //
@@ -40,6 +41,8 @@ type Options struct {
 	// Retention of samples or rows (default store.DefaultRetention; at least one day). It is
 	// set when the tables are created and again at every start.
 	Retention time.Duration
+	// Retention5m and Retention1h are how long rollups are kept (default: see store.Retention).
+	Retention5m, Retention1h time.Duration
 	// Logger for failures that have no caller (default: none).
 	Logger *slog.Logger
 }
@@ -49,7 +52,7 @@ type Store struct {
 	conn      clickhouse.Conn
 	db        string
 	cluster   string
-	retention time.Duration
+	retention store.Retention
 	log       *slog.Logger
 	dropped   atomic.Uint64
 
@@ -61,8 +64,9 @@ type Store struct {
 type seriesID [16]byte
 
 type indexKey struct {
-	id  seriesID
-	day int64
+	level store.Level
+	id    seriesID
+	day   int64
 }
 
 // indexAgain is how long a series is trusted to be in the index: another process may have deleted it.
@@ -75,11 +79,9 @@ var _ store.Store = (*Store)(nil)
 
 // Open connects and creates what is missing.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	if o.Retention <= 0 {
-		o.Retention = store.DefaultRetention
-	}
-	if o.Retention < 24*time.Hour {
-		return nil, fmt.Errorf("cannot open ClickHouse store: retention %s is less than a day", o.Retention)
+	keep, err := store.Retention{Base: o.Retention, FiveMinutes: o.Retention5m, OneHour: o.Retention1h}.WithDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("cannot open ClickHouse store: %w", err)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -98,8 +100,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open ClickHouse at %s: %w", strings.Join(options.Addr, ", "), err)
 	}
-	s := &Store{conn: conn, db: quoteName(db), cluster: o.Cluster, retention: o.Retention, log: o.Logger, known: map[indexKey]time.Time{}}
-	for _, statement := range schema(db, o.Cluster, o.Retention) {
+	s := &Store{conn: conn, db: quoteName(db), cluster: o.Cluster, retention: keep, log: o.Logger, known: map[indexKey]time.Time{}}
+	for _, statement := range schema(db, o.Cluster, keep) {
 		if err := conn.Exec(ctx, statement); err != nil {
 			conn.Close()
 			return nil, fmt.Errorf("cannot create ClickHouse tables: %s: %w", firstLine(statement), err)
@@ -123,6 +125,7 @@ func idOf(labels store.Labels, windowMs int64, buf []byte) (seriesID, []byte) {
 
 // writer collects samples and the index rows they need.
 type writer struct {
+	level        store.Level
 	minMs, maxMs int64
 	now          time.Time
 	buf          []byte
@@ -149,10 +152,14 @@ type sampleRow struct {
 	value    float64
 }
 
-func (s *Store) newWriter(n int) *writer {
+// Retention tells how long a level is kept.
+func (s *Store) Retention(l store.Level) time.Duration { return s.retention.Of(l) }
+
+func (s *Store) newWriter(l store.Level, n int) *writer {
 	now := time.Now()
 	return &writer{
-		minMs: now.Add(-s.retention).UnixMilli(), maxMs: now.Add(store.FutureLimit).UnixMilli(), now: now,
+		level: l,
+		minMs: now.Add(-s.retention.Of(l)).UnixMilli(), maxMs: now.Add(store.FutureLimit).UnixMilli(), now: now,
 		indexed: map[indexKey]bool{}, samples: make([]sampleRow, 0, n),
 	}
 }
@@ -169,7 +176,7 @@ func (w *writer) add(labels store.Labels, windowMs, timeMs int64, revision uint3
 		w.dropped++
 		return nil
 	}
-	key := indexKey{w.lastID, timeMs / dayMs}
+	key := indexKey{w.level, w.lastID, timeMs / dayMs}
 	if !w.indexed[key] {
 		w.indexed[key] = true
 		w.index = append(w.index, indexRow{key, windowMs, labels})
@@ -182,7 +189,7 @@ const dayMs = 24 * 60 * 60 * 1000
 
 // WriteWindows writes revisions of windows.
 func (s *Store) WriteWindows(ctx context.Context, samples []store.WindowSample) error {
-	w := s.newWriter(len(samples))
+	w := s.newWriter(store.Base, len(samples))
 	for i := range samples {
 		x := &samples[i]
 		if err := x.ValidateTime(); err != nil {
@@ -195,9 +202,24 @@ func (s *Store) WriteWindows(ctx context.Context, samples []store.WindowSample) 
 	return s.write(ctx, w)
 }
 
+// WriteRollups writes revisions of buckets.
+func (s *Store) WriteRollups(ctx context.Context, l store.Level, samples []store.WindowSample) error {
+	w := s.newWriter(l, len(samples))
+	for i := range samples {
+		x := &samples[i]
+		if err := x.ValidateRollup(l); err != nil {
+			return fmt.Errorf("cannot write rollups: %w", err)
+		}
+		if err := w.add(x.Labels, x.WindowMs, x.StartMs, x.Revision, x.Value); err != nil {
+			return fmt.Errorf("cannot write rollups: %w", err)
+		}
+	}
+	return s.write(ctx, w)
+}
+
 // WriteSamples writes raw samples.
 func (s *Store) WriteSamples(ctx context.Context, samples []store.Sample) error {
-	w := s.newWriter(len(samples))
+	w := s.newWriter(store.Base, len(samples))
 	for i := range samples {
 		if err := w.add(samples[i].Labels, 0, samples[i].TimeMs, 0, samples[i].Value); err != nil {
 			return fmt.Errorf("cannot write sample: %w", err)
@@ -218,7 +240,7 @@ func (s *Store) write(ctx context.Context, w *writer) error {
 	if err := s.writeIndex(ctx, w); err != nil {
 		return err
 	}
-	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+s.db+".samples (id, time_ms, revision, value)")
+	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+s.db+".samples"+suffix(w.level)+" (id, time_ms, revision, value)")
 	if err != nil {
 		return fmt.Errorf("cannot write %d samples: %w", len(w.samples), err)
 	}
@@ -247,7 +269,7 @@ func (s *Store) writeIndex(ctx context.Context, w *writer) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+s.db+".series (id, day, name, window_ms, labels)")
+	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+s.db+".series"+suffix(w.level)+" (id, day, name, window_ms, labels)")
 	if err != nil {
 		return fmt.Errorf("cannot write %d series: %w", len(missing), err)
 	}
@@ -284,7 +306,12 @@ const statsTimeout = 5 * time.Second
 
 // Stats tells the store's size and losses. Of a cluster it counts this server's part.
 func (s *Store) Stats() store.Stats {
-	return s.stats("samples", "series", s.dropped.Load())
+	out := store.Stats{Dropped: s.dropped.Load()}
+	for _, l := range levels {
+		of := s.stats("samples"+suffix(l), "series"+suffix(l), 0)
+		out.Rows, out.DiskBytes = out.Rows+of.Rows, out.DiskBytes+of.DiskBytes
+	}
+	return out
 }
 
 func (s *Store) stats(table, index string, dropped uint64) store.Stats {

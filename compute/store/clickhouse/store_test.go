@@ -70,12 +70,14 @@ func TestTwoProcesses(t *testing.T) {
 
 // The statements for a cluster, as text: the engine of the tests refuses ON CLUSTER.
 func TestClusterSchema(t *testing.T) {
-	all := strings.Join(schema("pharos", "main", store.DefaultRetention), ";\n")
+	all := strings.Join(schema("pharos", "main", store.Retention{Base: store.DefaultRetention, FiveMinutes: 90 * 24 * time.Hour, OneHour: 400 * 24 * time.Hour}), ";\n")
 	for _, want := range []string{
 		"CREATE DATABASE IF NOT EXISTS `pharos` ON CLUSTER `main`",
 		"CREATE TABLE IF NOT EXISTS `pharos`.samples_local ON CLUSTER `main`",
 		"ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/pharos/samples_local', '{replica}', revision)",
 		"ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/pharos/series_local', '{replica}')",
+		"CREATE TABLE IF NOT EXISTS `pharos`.samples_1h ON CLUSTER `main` AS `pharos`.samples_1h_local",
+		"ALTER TABLE `pharos`.samples_5m_local ON CLUSTER `main` MODIFY TTL toDateTime(intDiv(time_ms, 1000), 'UTC') + INTERVAL 90 DAY",
 		"ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/pharos/rows_local', '{replica}')",
 		"CREATE TABLE IF NOT EXISTS `pharos`.samples ON CLUSTER `main` AS `pharos`.samples_local\nENGINE = Distributed(`main`, 'pharos', 'samples_local', cityHash64(id))",
 		"ALTER TABLE `pharos`.samples_local ON CLUSTER `main` MODIFY TTL toDateTime(intDiv(time_ms, 1000), 'UTC') + INTERVAL 21 DAY",

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/storage"
 
@@ -67,10 +68,25 @@ type part struct {
 	epoch  int64
 	times  []int64
 	values []float64
+	// revisions of the values, once lastPerWindow has run.
+	revisions []uint32
 }
 
 // Select calls fn with every series that matches and has a value in the range.
 func (s *Store) Select(ctx context.Context, matchers []store.Matcher, startMs, endMs int64, limits store.Limits, fn func(*store.Series) error) error {
+	return s.level.selectSeries(ctx, matchers, startMs, endMs, limits, fn)
+}
+
+// SelectRollups is Select among the buckets of a level.
+func (s *Store) SelectRollups(ctx context.Context, l store.Level, matchers []store.Matcher, startMs, endMs int64, limits store.Limits, fn func(*store.Series) error) error {
+	at, err := s.at(l)
+	if err != nil {
+		return fmt.Errorf("cannot select series: %w", err)
+	}
+	return at.selectSeries(ctx, matchers, startMs, endMs, limits, fn)
+}
+
+func (s *level) selectSeries(ctx context.Context, matchers []store.Matcher, startMs, endMs int64, limits store.Limits, fn func(*store.Series) error) error {
 	sel, err := newSelection(matchers)
 	if err != nil {
 		return fmt.Errorf("cannot select series: %w", err)
@@ -114,7 +130,7 @@ func (s *Store) Select(ctx context.Context, matchers []store.Matcher, startMs, e
 // nothing in the range itself.
 func engineSeriesLimit(limit int) int { return 4*limit + 1000 }
 
-func (s *Store) read(ctx context.Context, sel *selection, startMs, endMs int64, limits store.Limits) ([]*part, error) {
+func (s *level) read(ctx context.Context, sel *selection, startMs, endMs int64, limits store.Limits) ([]*part, error) {
 	startMs = max(startMs, 0)
 	readEndMs := endMs
 	if endMs < math.MaxInt64-maxRevisionGridMs {
@@ -186,26 +202,28 @@ func merge(parts []*part, startMs, endMs int64) *store.Series {
 		lastPerWindow(p)
 	}
 	if len(parts) == 1 {
-		out.TimesMs, out.Values = cut(first.times, first.values, startMs, endMs)
+		first.cut(out, startMs, endMs)
 		return out
 	}
 	// A later epoch holds higher revisions whatever the time.
-	latest := map[int64]float64{}
-	for _, p := range parts {
+	type place struct{ part, at int }
+	latest := map[int64]place{}
+	for n, p := range parts {
 		for i, t := range p.times {
-			latest[t] = p.values[i]
+			latest[t] = place{n, i}
 		}
 	}
-	times := make([]int64, 0, len(latest))
+	all := &part{times: make([]int64, 0, len(latest)), window: first.window}
 	for t := range latest {
-		times = append(times, t)
+		all.times = append(all.times, t)
 	}
-	slices.Sort(times)
-	values := make([]float64, len(times))
-	for i, t := range times {
-		values[i] = latest[t]
+	slices.Sort(all.times)
+	for _, t := range all.times {
+		p := latest[t]
+		all.values = append(all.values, parts[p.part].values[p.at])
+		all.revisions = append(all.revisions, parts[p.part].revisions[p.at])
 	}
-	out.TimesMs, out.Values = cut(times, values, startMs, endMs)
+	all.cut(out, startMs, endMs)
 	return out
 }
 
@@ -216,28 +234,39 @@ func lastPerWindow(p *part) {
 	if p.window > 0 {
 		grid = revisionGridMs(p.window)
 	}
+	if p.window > 0 {
+		p.revisions = make([]uint32, len(p.times))
+	}
 	n := 0
 	for i, t := range p.times {
-		t -= t % grid
+		revision := t % grid
+		t -= revision
 		if n > 0 && p.times[n-1] == t {
 			n--
 		}
 		p.times[n], p.values[n] = t, p.values[i]
+		if p.window > 0 {
+			p.revisions[n] = uint32(p.epoch*grid + revision)
+		}
 		n++
 	}
 	p.times, p.values = p.times[:n], p.values[:n]
 }
 
-func cut(times []int64, values []float64, startMs, endMs int64) ([]int64, []float64) {
-	from, _ := slices.BinarySearch(times, startMs)
-	to, found := slices.BinarySearch(times, endMs)
+// cut gives to what lies in a time range.
+func (p *part) cut(to *store.Series, startMs, endMs int64) {
+	from, _ := slices.BinarySearch(p.times, startMs)
+	end, found := slices.BinarySearch(p.times, endMs)
 	if found {
-		to++
+		end++
 	}
-	if from >= to {
-		return nil, nil
+	if from >= end {
+		return
 	}
-	return times[from:to], values[from:to]
+	to.TimesMs, to.Values = p.times[from:end], p.values[from:end]
+	if p.window > 0 {
+		to.Revisions = p.revisions[from:end]
+	}
 }
 
 // sortSamples orders both slices by time. Blocks come in order, except those
@@ -287,9 +316,13 @@ func (s *Store) SeriesLabels(ctx context.Context, matchers []store.Matcher, star
 	if err != nil || sel == nil {
 		return nil, err
 	}
-	names, err := s.engine.SearchMetricNames(nil, sel.engine, tr, engineSeriesLimit(limit), deadline(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("cannot list series: %w", engineError(ctx, err, limit))
+	var names []string
+	for _, l := range s.within(tr) {
+		more, err := l.engine.SearchMetricNames(nil, sel.engine, tr, engineSeriesLimit(limit), deadline(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("cannot list series: %w", engineError(ctx, err, limit))
+		}
+		names = append(names, more...)
 	}
 	var mn storage.MetricName
 	out := make([]store.Labels, 0, len(names))
@@ -314,13 +347,17 @@ func (s *Store) LabelNames(ctx context.Context, matchers []store.Matcher, startM
 	if err != nil || sel == nil {
 		return nil, err
 	}
-	names, err := s.engine.SearchLabelNames(nil, sel.engine, tr, math.MaxInt32, math.MaxInt32, deadline(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("cannot list label names: %w", engineError(ctx, err, 0))
+	var names []string
+	for _, l := range s.within(tr) {
+		more, err := l.engine.SearchLabelNames(nil, sel.engine, tr, math.MaxInt32, math.MaxInt32, deadline(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("cannot list label names: %w", engineError(ctx, err, 0))
+		}
+		names = append(names, more...)
 	}
 	names = slices.DeleteFunc(names, func(n string) bool { return n == store.WindowLabel || n == store.EpochLabel })
 	slices.Sort(names)
-	return names, nil
+	return slices.Compact(names), nil
 }
 
 // LabelValues returns the values of one label of series that match, sorted.
@@ -329,12 +366,29 @@ func (s *Store) LabelValues(ctx context.Context, name string, matchers []store.M
 	if err != nil || sel == nil || name == store.WindowLabel || name == store.EpochLabel {
 		return nil, err
 	}
-	values, err := s.engine.SearchLabelValues(nil, name, sel.engine, tr, math.MaxInt32, math.MaxInt32, deadline(ctx))
-	if err != nil {
-		return nil, fmt.Errorf("cannot list values of label %q: %w", name, engineError(ctx, err, 0))
+	var values []string
+	for _, l := range s.within(tr) {
+		more, err := l.engine.SearchLabelValues(nil, name, sel.engine, tr, math.MaxInt32, math.MaxInt32, deadline(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("cannot list values of label %q: %w", name, engineError(ctx, err, 0))
+		}
+		values = append(values, more...)
 	}
 	slices.Sort(values)
-	return values, nil
+	return slices.Compact(values), nil
+}
+
+// within returns the levels that may know series of a time range: Base, and the
+// longest kept rollups if the range begins before its retention. Their writes are visible.
+func (s *Store) within(tr storage.TimeRange) []*level {
+	out := []*level{s.level}
+	if tr.MinTimestamp < time.Now().Add(-s.retention).UnixMilli() {
+		out = append(out, s.rollups[store.OneHour])
+	}
+	for _, l := range out {
+		l.show()
+	}
+	return out
 }
 
 // lookup prepares a search of the index; the selection is nil when nothing can match.
@@ -347,7 +401,6 @@ func (s *Store) lookup(matchers []store.Matcher, startMs, endMs int64) (*selecti
 	if sel.nothing || tr.MaxTimestamp < tr.MinTimestamp {
 		return nil, tr, nil
 	}
-	s.show()
 	return sel, tr, nil
 }
 

@@ -12,6 +12,11 @@
 // round; so every revision has its place and none is capped. The window's length is the
 // hidden label __window__.
 //
+// # Rollups
+//
+// Each level of rollups is an engine of its own in a directory of the store's,
+// written in the same way.
+//
 // # Durability
 //
 // The engine keeps the last seconds in memory only. Sync makes everything
@@ -26,10 +31,12 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -47,6 +54,8 @@ type Options struct {
 	Dir string
 	// Retention of samples or rows (default store.DefaultRetention; at least one day).
 	Retention time.Duration
+	// Retention5m and Retention1h are how long rollups are kept (default: see store.Retention).
+	Retention5m, Retention1h time.Duration
 	// MemoryBytes bounds the engine's caches and buffers for the whole process; the first
 	// store that is opened decides (default a quarter of the machine's memory, 64 MB to 4 GB).
 	MemoryBytes int64
@@ -60,12 +69,11 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dir == "" {
 		return o, fmt.Errorf("cannot open store: no directory")
 	}
-	if o.Retention <= 0 {
-		o.Retention = store.DefaultRetention
+	keep, err := store.Retention{Base: o.Retention, FiveMinutes: o.Retention5m, OneHour: o.Retention1h}.WithDefaults()
+	if err != nil {
+		return o, fmt.Errorf("cannot open store %q: %w", o.Dir, err)
 	}
-	if o.Retention < 24*time.Hour {
-		return o, fmt.Errorf("cannot open store %q: retention %s is less than a day", o.Dir, o.Retention)
-	}
+	o.Retention, o.Retention5m, o.Retention1h = keep.Base, keep.FiveMinutes, keep.OneHour
 	if o.ReserveBytes == 0 {
 		o.ReserveBytes = 512 << 20
 	}
@@ -83,19 +91,33 @@ const maxRevisionGridMs = 60_000
 
 // Store keeps time series. It is a store.Store.
 type Store struct {
+	*level                       // Base
+	rollups [store.Levels]*level // nil for Base
+	disk    disk
+
+	syncMu  sync.Mutex
+	dropped atomic.Uint64
+	closed  sync.Once
+}
+
+// level is what is kept for one retention: an engine of its own, since the
+// engine has one retention for all.
+type level struct {
 	engine    *storage.Storage
-	disk      disk
 	retention time.Duration
 
 	// written counts finished writes; visible says how many of them readers see.
 	written   atomic.Uint64
 	visibleMu sync.Mutex
 	visible   uint64
-
-	syncMu  sync.Mutex
-	dropped atomic.Uint64
-	closed  sync.Once
+	synced    uint64 // guarded by Store.syncMu
 }
+
+// The rollups lie in these directories of the store's.
+const (
+	dir5m = "rollup_5m"
+	dir1h = "rollup_1h"
+)
 
 var _ store.Store = (*Store)(nil)
 
@@ -106,19 +128,70 @@ func Open(o Options) (s *Store, err error) {
 		return nil, err
 	}
 	defer recoverOpen(o.Dir, &err)
-	s = &Store{disk: disk{dir: o.Dir, reserve: o.ReserveBytes}, retention: o.Retention}
-	s.engine = storage.MustOpenStorage(o.Dir, storage.OpenOptions{
-		Retention:       o.Retention,
+	s = &Store{disk: disk{dir: o.Dir, reserve: o.ReserveBytes}}
+	for _, l := range []struct {
+		at   **level
+		dir  string
+		keep time.Duration
+	}{
+		{&s.level, o.Dir, o.Retention},
+		{&s.rollups[store.FiveMinutes], filepath.Join(o.Dir, dir5m), o.Retention5m},
+		{&s.rollups[store.OneHour], filepath.Join(o.Dir, dir1h), o.Retention1h},
+	} {
+		opened, err := openLevel(l.dir, l.keep)
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		*l.at = opened
+	}
+	return s, nil
+}
+
+func openLevel(dir string, retention time.Duration) (*level, error) {
+	l := &level{retention: retention}
+	l.engine = storage.MustOpenStorage(dir, storage.OpenOptions{
+		Retention:       retention,
 		FutureRetention: store.FutureLimit,
 	})
 	// A crash in the middle of Sync leaves its snapshot behind.
-	for _, name := range s.engine.MustListSnapshots() {
-		if err := s.engine.DeleteSnapshot(name); err != nil {
-			s.engine.MustClose()
-			return nil, fmt.Errorf("cannot delete left-over snapshot %q of store %q: %w", name, o.Dir, err)
+	for _, name := range l.engine.MustListSnapshots() {
+		if err := l.engine.DeleteSnapshot(name); err != nil {
+			l.engine.MustClose()
+			return nil, fmt.Errorf("cannot delete left-over snapshot %q of store %q: %w", name, dir, err)
 		}
 	}
-	return s, nil
+	return l, nil
+}
+
+// all returns the levels that are open.
+func (s *Store) all() []*level {
+	out := make([]*level, 0, store.Levels)
+	for _, l := range append([]*level{s.level}, s.rollups[:]...) {
+		if l != nil {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// at returns a level.
+func (s *Store) at(l store.Level) (*level, error) {
+	switch {
+	case l == store.Base:
+		return s.level, nil
+	case int(l) < len(s.rollups):
+		return s.rollups[l], nil
+	}
+	return nil, fmt.Errorf("there is no level %d", l)
+}
+
+// Retention tells how long a level is kept.
+func (s *Store) Retention(l store.Level) time.Duration {
+	at, err := s.at(l)
+	if err != nil {
+		return 0
+	}
+	return at.retention
 }
 
 // recoverOpen makes an error of the engine's panic, such as that of a directory in use.
@@ -141,7 +214,27 @@ func (s *Store) WriteWindows(ctx context.Context, samples []store.WindowSample) 
 		}
 		b.add(w.StartMs+int64(w.Revision)%revisionGridMs(w.WindowMs), w.Value)
 	}
-	return s.write(ctx, b)
+	return s.write(ctx, s.level, b)
+}
+
+// WriteRollups writes revisions of buckets.
+func (s *Store) WriteRollups(ctx context.Context, l store.Level, samples []store.WindowSample) error {
+	at, err := s.at(l)
+	if err != nil {
+		return fmt.Errorf("cannot write rollups: %w", err)
+	}
+	b := at.newBatch(len(samples))
+	for i := range samples {
+		w := &samples[i]
+		if err := w.ValidateRollup(l); err != nil {
+			return fmt.Errorf("cannot write rollups: %w", err)
+		}
+		if err := b.setSeries(w.Labels, w.WindowMs, int64(w.Revision)); err != nil {
+			return fmt.Errorf("cannot write rollups: %w", err)
+		}
+		b.add(w.StartMs+int64(w.Revision)%revisionGridMs(w.WindowMs), w.Value)
+	}
+	return s.write(ctx, at, b)
 }
 
 // WriteSamples writes raw samples.
@@ -153,7 +246,7 @@ func (s *Store) WriteSamples(ctx context.Context, samples []store.Sample) error 
 		}
 		b.add(samples[i].TimeMs, samples[i].Value)
 	}
-	return s.write(ctx, b)
+	return s.write(ctx, s.level, b)
 }
 
 // batch collects rows for the engine.
@@ -170,7 +263,7 @@ type batch struct {
 	lastName []byte
 }
 
-func (s *Store) newBatch(n int) *batch {
+func (s *level) newBatch(n int) *batch {
 	now := time.Now()
 	return &batch{
 		rows:  make([]storage.MetricRow, 0, n),
@@ -224,7 +317,7 @@ func (b *batch) add(timeMs int64, value float64) {
 	b.rows = append(b.rows, storage.MetricRow{MetricNameRaw: b.lastName, Timestamp: timeMs, Value: value})
 }
 
-func (s *Store) write(ctx context.Context, b *batch) error {
+func (s *Store) write(ctx context.Context, to *level, b *batch) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("cannot write samples: %w", err)
 	}
@@ -235,13 +328,13 @@ func (s *Store) write(ctx context.Context, b *batch) error {
 	if len(b.rows) == 0 {
 		return nil
 	}
-	s.engine.AddRows(b.rows, 64)
-	s.written.Add(1)
+	to.engine.AddRows(b.rows, 64)
+	to.written.Add(1)
 	return nil
 }
 
 // show makes finished writes visible to readers.
-func (s *Store) show() {
+func (s *level) show() {
 	if s.written.Load() == 0 {
 		return
 	}
@@ -263,9 +356,16 @@ func (s *Store) Sync(ctx context.Context) error {
 	if err := s.disk.require(s.disk.reserve/4, store.ErrDiskFull); err != nil {
 		return err
 	}
-	name := s.engine.MustCreateSnapshot()
-	if err := s.engine.DeleteSnapshot(name); err != nil {
-		return fmt.Errorf("cannot delete snapshot %q: %w", name, err)
+	for _, l := range s.all() {
+		written := l.written.Load()
+		if l != s.level && written == l.synced {
+			continue // rollups are written now and then only
+		}
+		name := l.engine.MustCreateSnapshot()
+		if err := l.engine.DeleteSnapshot(name); err != nil {
+			return fmt.Errorf("cannot delete snapshot %q: %w", name, err)
+		}
+		l.synced = written
 	}
 	return nil
 }
@@ -282,34 +382,40 @@ func (s *Store) Delete(ctx context.Context, matchers []store.Matcher) error {
 	if sel.nothing {
 		return nil
 	}
-	s.show()
-	if _, err := s.engine.DeleteSeries(nil, sel.engine, math.MaxInt32); err != nil {
-		return fmt.Errorf("cannot delete series that match %v: %w", matchers, err)
+	for _, l := range s.all() {
+		l.show()
+		if _, err := l.engine.DeleteSeries(nil, sel.engine, math.MaxInt32); err != nil {
+			return fmt.Errorf("cannot delete series that match %v: %w", matchers, err)
+		}
 	}
 	return nil
 }
 
 // Stats tells the store's size and losses.
 func (s *Store) Stats() store.Stats {
-	var m storage.Metrics
-	s.engine.UpdateMetrics(&m)
 	free, err := s.disk.free()
 	if err != nil {
 		free = 0
 	}
-	t := &m.TableMetrics
-	return store.Stats{
-		DiskBytes: t.SmallSizeBytes + t.BigSizeBytes + t.IndexDBMetrics.FileSizeBytes,
-		Rows:      t.TotalRowsCount(),
-		Dropped:   s.dropped.Load() + m.TooSmallTimestampRows + m.TooBigTimestampRows,
-		Refused:   s.disk.refused.Load(),
-		FreeBytes: free,
+	out := store.Stats{Dropped: s.dropped.Load(), Refused: s.disk.refused.Load(), FreeBytes: free}
+	for _, l := range s.all() {
+		var m storage.Metrics
+		l.engine.UpdateMetrics(&m)
+		t := &m.TableMetrics
+		out.DiskBytes += t.SmallSizeBytes + t.BigSizeBytes + t.IndexDBMetrics.FileSizeBytes
+		out.Rows += t.TotalRowsCount()
+		out.Dropped += m.TooSmallTimestampRows + m.TooBigTimestampRows
 	}
+	return out
 }
 
 // Close writes out what is pending and closes the store.
 func (s *Store) Close() error {
-	s.closed.Do(s.engine.MustClose)
+	s.closed.Do(func() {
+		for _, l := range s.all() {
+			l.engine.MustClose()
+		}
+	})
 	return nil
 }
 

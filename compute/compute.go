@@ -72,6 +72,9 @@ type Options struct {
 	Keep time.Duration
 	// Idle is how long a settled window stays in memory (default 2 min).
 	Idle time.Duration
+	// RollupWait is how long a bucket of five minutes waits for more before it is rolled up, at most
+	// five times that; one of an hour waits twelve times as long (default 30 s).
+	RollupWait time.Duration
 	// SelfEvery is how often metrics of compute itself are written (default 10 s).
 	SelfEvery time.Duration
 	// Logger (default: none).
@@ -94,6 +97,7 @@ func (o Options) withDefaults() (Options, error) {
 	}{
 		{&o.CommitEvery, 20 * time.Millisecond}, {&o.Tick, 250 * time.Millisecond}, {&o.Debounce, time.Second},
 		{&o.SyncEvery, 12 * time.Second}, {&o.Keep, 26 * time.Hour}, {&o.Idle, 2 * time.Minute}, {&o.SelfEvery, 10 * time.Second},
+		{&o.RollupWait, 30 * time.Second},
 	} {
 		if *d.at <= 0 {
 			*d.at = d.to
@@ -136,6 +140,8 @@ type Compute struct {
 	windows  map[journal.WindowID]*win
 	// unsynced are settled windows that the store may lose, with their revision.
 	unsynced map[journal.WindowID]uint64
+	// rollups are buckets that the store doesn't have on disk as they should be.
+	rollups map[journal.WindowID]*rollup
 	// samplesPut, samplesWritten and samplesSynced number the samples that are
 	// in the journal, in the store, and durable there.
 	samplesPut, samplesWritten, samplesSynced uint64
@@ -144,6 +150,8 @@ type Compute struct {
 	expiredMs int64
 	// settleAfter is when the store is tried again; only settle looks at it.
 	settleAfter int64
+	// rollUpAfter is the same for rollups.
+	rollUpAfter int64
 
 	stats stats
 }
@@ -195,6 +203,7 @@ func New(o Options) (*Compute, error) {
 		in: make(chan intake, 256), samples: make(chan struct{}, 1),
 		meta:     &metadata{tasks: map[string]*window.Plan{}, agents: map[string]map[string]string{}},
 		monitors: map[string]*monitor{}, windows: map[journal.WindowID]*win{}, unsynced: map[journal.WindowID]uint64{},
+		rollups: map[journal.WindowID]*rollup{},
 	}
 	if err := c.restore(); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot take up compute's state: %w", err), j.Close())
@@ -219,6 +228,7 @@ func (c *Compute) Run(ctx context.Context) error {
 	g.Go(func() error { return c.every(ctx, c.opts.Tick, c.settle) })
 	g.Go(func() error { return c.runSamples(ctx) })
 	g.Go(func() error { return c.every(ctx, c.opts.SyncEvery, c.sync) })
+	g.Go(func() error { return c.every(ctx, c.opts.Tick, c.rollUp) })
 	g.Go(func() error { return c.every(ctx, c.opts.SelfEvery, c.writeSelf) })
 	g.Go(func() error { return c.every(ctx, time.Minute, c.forget) })
 	g.Go(func() error {

@@ -99,8 +99,8 @@ func (c *Compute) appendSamples(dst []store.Sample, agent map[string]string, s *
 // sync makes the store durable, and forgets what need not be written again.
 func (c *Compute) sync(ctx context.Context) error {
 	c.mu.Lock()
-	settled, samples := maps.Clone(c.unsynced), c.samplesWritten
-	idle := len(settled) == 0 && samples == c.samplesSynced
+	settled, samples, rolled := maps.Clone(c.unsynced), c.samplesWritten, c.rolledUp()
+	idle := len(settled) == 0 && samples == c.samplesSynced && len(rolled) == 0
 	c.mu.Unlock()
 	if idle {
 		return nil
@@ -131,6 +131,7 @@ func (c *Compute) sync(ctx context.Context) error {
 		}
 		b.Unmark(id)
 	}
+	c.syncedRollups(b, rolled)
 	b.DropSamples(samples)
 	c.samplesSynced = samples
 	c.mu.Unlock()

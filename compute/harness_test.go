@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +29,7 @@ type memStore struct {
 	store.Store // what compute doesn't use
 
 	mu      sync.Mutex
-	windows map[string]store.WindowSample
+	windows map[string]store.WindowSample // rollups too
 	samples map[string]store.Sample
 	durable map[string]store.WindowSample
 	raw     map[string]store.Sample
@@ -57,6 +58,54 @@ func (s *memStore) WriteWindows(_ context.Context, samples []store.WindowSample)
 		}
 	}
 	return nil
+}
+
+func (s *memStore) WriteRollups(ctx context.Context, l store.Level, samples []store.WindowSample) error {
+	for i := range samples {
+		if err := samples[i].ValidateRollup(l); err != nil {
+			return err
+		}
+		samples[i].Labels = append(slices.Clone(samples[i].Labels), store.Label{Name: "zz_level", Value: fmt.Sprint(l)})
+	}
+	return s.WriteWindows(ctx, samples)
+}
+
+func (s *memStore) Retention(store.Level) time.Duration { return store.DefaultRetention }
+
+// Select returns a series for each window.
+func (s *memStore) Select(_ context.Context, matchers []store.Matcher, startMs, endMs int64, _ store.Limits, fn func(*store.Series) error) error {
+	filter, err := store.NewFilter(matchers)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	found := slices.Collect(maps.Values(s.windows))
+	s.mu.Unlock()
+	for _, w := range found {
+		if w.StartMs < startMs || w.StartMs > endMs || w.Labels.Get("zz_level") != "" || !filter.Match(w.Labels) {
+			continue
+		}
+		if err := fn(&store.Series{Labels: w.Labels, WindowMs: w.WindowMs, TimesMs: []int64{w.StartMs}, Values: []float64{w.Value}, Revisions: []uint32{w.Revision}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rolled waits until the store has a bucket. The series is told without its labels app and workspace.
+func (r *rig) rolled(l store.Level, name string, startMs int64, want float64) {
+	r.t.Helper()
+	var got float64
+	var ok bool
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("bucket of %s at %d is %v (%v), want %v", name, startMs-t0, got, ok, want)
+		}
+	}()
+	r.until("rolled up "+name, func() bool {
+		got, ok = r.store.value(fmt.Sprintf(`%s{app="shop",workspace="w",zz_level="%d"}`, name, l), startMs, l.LengthMs())
+		return ok && got == want
+	})
 }
 
 func (s *memStore) WriteSamples(_ context.Context, samples []store.Sample) error {

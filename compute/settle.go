@@ -250,13 +250,16 @@ func (c *Compute) settleSome(ctx context.Context, jobs []job) (int, error) {
 			}
 		}
 	}
+	wrote := c.announce(b, jobs)
 	c.mu.Unlock()
 	err := c.journal.Commit(b)
 	c.commit.Unlock()
 	if err != nil {
 		return 0, err
 	}
-	if err := c.opts.Store.WriteWindows(ctx, samples); err != nil {
+	err = c.opts.Store.WriteWindows(ctx, samples)
+	wrote(err == nil)
+	if err != nil {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}

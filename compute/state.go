@@ -58,6 +58,9 @@ func (c *Compute) restore() error {
 	}); err != nil {
 		return err
 	}
+	if err := c.restoreRollups(); err != nil {
+		return err
+	}
 	return c.loadMarked(func(journal.WindowID) bool { return true })
 }
 

@@ -14,11 +14,11 @@ import (
 type stats struct {
 	revisions, bytes, lines     atomic.Uint64
 	repeated, refused           atomic.Uint64
-	written, dropped            atomic.Uint64
+	written, dropped, rolledUp  atomic.Uint64
 	settled, resettled          atomic.Uint64
 	delay, freshness            recent
 	noRoom, storeErr, sampleErr problem
-	syncErr                     problem
+	syncErr, rollupErr          problem
 }
 
 // problem is something that went wrong and is tried again.
@@ -90,7 +90,7 @@ func (c *Compute) Status() *pharosv1.StatusResponse {
 	if err := c.journal.Err(); err != nil {
 		s.DiskError = err.Error()
 	}
-	for _, p := range []*problem{&c.stats.noRoom, &c.stats.storeErr, &c.stats.sampleErr, &c.stats.syncErr} {
+	for _, p := range []*problem{&c.stats.noRoom, &c.stats.storeErr, &c.stats.sampleErr, &c.stats.syncErr, &c.stats.rollupErr} {
 		if err := p.err.Load(); err != nil && s.DiskError == "" {
 			s.DiskError = (*err).Error()
 		}
@@ -114,6 +114,7 @@ func (c *Compute) writeSelf(ctx context.Context) error {
 		"revision_bytes_total":     float64(s.RevisionBytesTotal),
 		"lines_total":              float64(s.LinesTotal),
 		"samples_written_total":    float64(s.SamplesWrittenTotal),
+		"rollups_written_total":    float64(c.stats.rolledUp.Load()),
 		"samples_dropped_total":    float64(s.SamplesDroppedTotal),
 		"windows_open":             float64(s.WindowsOpen),
 		"windows_settled_total":    float64(s.WindowsSettledTotal),

@@ -78,6 +78,19 @@ func (b *Batch) Unmark(w WindowID) {
 	b.del()
 }
 
+// MarkRollup says that a bucket of rollups, which has the form of a window,
+// has to be computed if the process dies before UnmarkRollup.
+func (b *Batch) MarkRollup(bucket WindowID) {
+	b.key = appendWindow(b.key[:0], kindRollup, bucket)
+	b.set(nil)
+}
+
+// UnmarkRollup takes the mark from a bucket.
+func (b *Batch) UnmarkRollup(bucket WindowID) {
+	b.key = appendWindow(b.key[:0], kindRollup, bucket)
+	b.del()
+}
+
 // PutSettled puts what is known of a settled window.
 func (b *Batch) PutSettled(w WindowID, s *Settled) {
 	b.key = appendWindow(b.key[:0], kindSettled, w)

@@ -15,6 +15,7 @@ const (
 	kindSettled    = 's'
 	kindMark       = 'u'
 	kindIncomplete = 'i'
+	kindRollup     = 'r'
 	kindSamples    = 'm'
 	kindKey        = 'k'
 	kindCursor     = 'c'

@@ -86,6 +86,9 @@ func (j *Journal) Parts(w WindowID, fn func(p *Part) error) error {
 // Marked calls fn with every marked window in the order of time.
 func (j *Journal) Marked(fn func(WindowID)) error { return j.windows(kindMark, fn) }
 
+// Rollups calls fn with every marked bucket of rollups in the order of time.
+func (j *Journal) Rollups(fn func(WindowID)) error { return j.windows(kindRollup, fn) }
+
 // IsMarked tells whether a window is marked.
 func (j *Journal) IsMarked(w WindowID) (bool, error) {
 	_, closer, err := j.db.Get(appendWindow(nil, kindMark, w))

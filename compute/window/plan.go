@@ -31,7 +31,8 @@ type Plan struct {
 	figures        []figure
 	fixed          store.Labels // workspace and app
 	names          []string     // of all series the monitor has
-	fromLabelsOnly bool         // keys come from agents' labels alone
+	rollups        map[string]store.Rollup
+	fromLabelsOnly bool // keys come from agents' labels alone
 }
 
 // group is one entry of group_by.
@@ -50,16 +51,17 @@ type figure struct {
 // Companions of every monitor's figures; the values stand in WindowState.
 var companions = []struct {
 	suffix string
+	rollup store.RollupKind
 	value  func(*pharosv1.WindowState) float64
 }{
-	{"completeness", func(w *pharosv1.WindowState) float64 { return w.GetCompleteness() }},
-	{"keys_dropped", func(w *pharosv1.WindowState) float64 { return float64(w.GetKeysDropped()) }},
-	{"throttled_bytes", func(w *pharosv1.WindowState) float64 { return float64(w.GetThrottledBytes()) }},
-	{"lines_late", func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesLate()) }},
-	{"lines_bad", func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesBad()) }},
-	{"lines_unmatched", func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesUnmatched()) }},
-	{"bad_numbers", func(w *pharosv1.WindowState) float64 { return float64(w.GetBadNumbers()) }},
-	{"lost_bytes", func(w *pharosv1.WindowState) float64 { return float64(w.GetLostBytes()) }},
+	{"completeness", store.RollupMin, func(w *pharosv1.WindowState) float64 { return w.GetCompleteness() }},
+	{"keys_dropped", store.RollupMax, func(w *pharosv1.WindowState) float64 { return float64(w.GetKeysDropped()) }},
+	{"throttled_bytes", store.RollupSum, func(w *pharosv1.WindowState) float64 { return float64(w.GetThrottledBytes()) }},
+	{"lines_late", store.RollupSum, func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesLate()) }},
+	{"lines_bad", store.RollupSum, func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesBad()) }},
+	{"lines_unmatched", store.RollupSum, func(w *pharosv1.WindowState) float64 { return float64(w.GetLinesUnmatched()) }},
+	{"bad_numbers", store.RollupSum, func(w *pharosv1.WindowState) float64 { return float64(w.GetBadNumbers()) }},
+	{"lost_bytes", store.RollupSum, func(w *pharosv1.WindowState) float64 { return float64(w.GetLostBytes()) }},
 }
 
 // NewPlan reads a monitor's definition.
@@ -77,6 +79,7 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 		Multi:      len(spec.GroupBy) > 0,
 		Disabled:   spec.Disabled,
 		fixed:      store.FromStrings("app", m.GetApp(), "workspace", m.GetWorkspace()),
+		rollups:    map[string]store.Rollup{},
 	}
 	if p.LengthMs <= 0 {
 		return nil, fmt.Errorf("cannot use definition of monitor %q: its window is %s", m.GetMonitorId(), spec.Window)
@@ -105,6 +108,7 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 	for _, c := range companions {
 		p.names = append(p.names, p.Key+":"+c.suffix)
 	}
+	p.rollUp()
 	return p, nil
 }
 

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ type liveWindows struct {
 	monitors []*pharosv1.MonitorInfo
 	windows  *pharosv1.MonitorWindowsResponse
 	asked    int
+	pending  int64 // start of a bucket, 0: none
 }
 
 func (l *liveWindows) SelectLive(matchers []store.Matcher, startMs, endMs int64, fn func(*store.Series) error) error {
@@ -58,6 +60,13 @@ func (l *liveWindows) MonitorWindows(context.Context, *pharosv1.MonitorWindowsRe
 
 func (l *liveWindows) Status() *pharosv1.StatusResponse {
 	return &pharosv1.StatusResponse{ComputeId: "c1"}
+}
+
+func (l *liveWindows) PendingRollup(string) int64 {
+	if l.pending > 0 {
+		return l.pending
+	}
+	return math.MaxInt64
 }
 
 func (l *liveWindows) Monitors() []*pharosv1.MonitorInfo { return l.monitors }

@@ -42,14 +42,14 @@ func (s *Service) Query(ctx context.Context, req *pharosv1.QueryRequest) (*pharo
 }
 
 func (s *Service) prepare(ctx context.Context, req *pharosv1.QueryRequest, lookback time.Duration) (promql.Query, error) {
-	if _, err := s.parser.ParseExpr(req.GetExpr()); err != nil {
+	expr, err := s.parser.ParseExpr(req.GetExpr())
+	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "cannot parse expression: %v", err)
 	}
-	source := &queryable{service: s, scope: req.GetScope(), lookback: lookback}
+	source := &queryable{service: s, scope: req.GetScope(), lookback: lookback, rollups: !hasSubquery(expr)}
 	opts := promql.NewPrometheusQueryOpts(false, lookback, nil)
 	start, end, step := req.GetStartMs(), req.GetEndMs(), req.GetStepMs()
 	var q promql.Query
-	var err error
 	switch {
 	case step < 0:
 		return nil, status.Errorf(codes.InvalidArgument, "step is %d ms, it must be positive", step)

@@ -22,6 +22,7 @@ type queryable struct {
 	service  *Service
 	scope    *pharosv1.Scope
 	lookback time.Duration
+	rollups  bool // may be read
 }
 
 // Querier returns a reader. The time range of each selector comes with its hints.
@@ -53,6 +54,10 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 	if !ranged && mayBeWindows(matchers) {
 		startMs -= q.service.limits.MaxWindow.Milliseconds()
 	}
+	var via *rollups
+	if q.rollups {
+		via = q.service.rollupsFor(q.scope, hints, matchers)
+	}
 	var (
 		all      []*merged
 		complete points
@@ -61,9 +66,9 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 	)
 	key, zeros := q.service.additiveKey(q.scope, matchers)
 	if zeros {
-		all, complete, warnings, err = q.service.readFilled(ctx, q.scope, key, selected, startMs, endMs)
+		all, complete, warnings, err = q.service.readFilled(ctx, q.scope, via, key, selected, startMs, endMs)
 	} else {
-		all, warnings, err = q.service.read(ctx, q.scope, selected, startMs, endMs)
+		all, warnings, err = q.service.read(ctx, q.scope, via, selected, startMs, endMs)
 	}
 	if err != nil {
 		return storage.ErrSeriesSet(err)
@@ -101,9 +106,9 @@ func mayBeWindows(matchers []*labels.Matcher) bool {
 	return true
 }
 
-// read merges what live windows, peers and the store have. Live windows are read first, since
-// a window that settles meanwhile leaves them only once the store has it.
-func (s *Service) read(ctx context.Context, scope *pharosv1.Scope, matchers []store.Matcher, startMs, endMs int64) ([]*merged, annotations.Annotations, error) {
+// read merges what live windows, peers and the store have, and buckets of rollups where via says so. Live
+// windows are read first, since a window that settles meanwhile leaves them only once the store has it.
+func (s *Service) read(ctx context.Context, scope *pharosv1.Scope, via *rollups, matchers []store.Matcher, startMs, endMs int64) ([]*merged, annotations.Annotations, error) {
 	m := newMerger()
 	samples := 0
 	from := func(source int) func(*store.Series) error {
@@ -118,16 +123,31 @@ func (s *Service) read(ctx context.Context, scope *pharosv1.Scope, matchers []st
 			return ctx.Err()
 		}
 	}
-	if err := s.live.SelectLive(matchers, startMs, endMs, from(fromLive)); err != nil {
-		return nil, nil, fmt.Errorf("cannot read live windows: %w", err)
-	}
-	warnings, err := s.readPeers(ctx, scope, matchers, startMs, endMs, from(fromPeer))
-	if err != nil {
+	spans, err := s.withoutHoles(ctx, scope, via, via.spans(startMs, endMs))
+	if err != nil || len(spans) == 0 {
 		return nil, nil, err
+	}
+	var warnings annotations.Annotations
+	if last := spans[len(spans)-1]; last.level == store.Base { // the only one that may have live windows
+		if err := s.live.SelectLive(matchers, last.fromMs, last.toMs-1, from(fromLive)); err != nil {
+			return nil, nil, fmt.Errorf("cannot read live windows: %w", err)
+		}
+		if warnings, err = s.readPeers(ctx, scope, matchers, last.fromMs, last.toMs-1, from(fromPeer)); err != nil {
+			return nil, nil, err
+		}
 	}
 	limits := store.Limits{MaxSeries: s.limits.ReadSeries, MaxSamples: s.limits.Samples}
-	if err := s.store.Select(ctx, matchers, startMs, endMs, limits, from(fromStore)); err != nil {
-		return nil, nil, err
+	for _, sp := range spans {
+		take := from(fromStore)
+		if sp.level != store.Base {
+			take = func(x *store.Series) error {
+				via.present(x)
+				return from(fromStore)(x)
+			}
+		}
+		if err := s.store.SelectRollups(ctx, sp.level, matchers, sp.fromMs, sp.toMs-1, limits, take); err != nil {
+			return nil, nil, err
+		}
 	}
 	return m.sorted(), warnings, nil
 }

@@ -20,6 +20,13 @@
 // which a key had no lines, for 24 h after the key was seen. The selector must name
 // the metric; the price is reading one day more.
 //
+// # Rollups
+//
+// Where it makes no difference, windows of long ago are read from rollups of five minutes or an
+// hour: under sum_over_time, min_over_time and max_over_time of figures that are sums, minima and maxima, when step and
+// range are multiples of the bucket and ranges end with a bucket. Where windows are no longer kept, rollups are all there is; then
+// a sum reads as its mean per window. See docs/decisions/rollups.md.
+//
 // # Errors
 //
 // They are gRPC status errors: InvalidArgument for a wrong expression or range,
@@ -47,6 +54,9 @@ type Live interface {
 	SelectLive(matchers []store.Matcher, startMs, endMs int64, fn func(*store.Series) error) error
 	// MonitorWindows tells of a monitor's recent windows that this compute owns.
 	MonitorWindows(ctx context.Context, req *pharosv1.MonitorWindowsRequest) (*pharosv1.MonitorWindowsResponse, error)
+	// PendingRollup returns the start of a monitor's earliest bucket of rollups that the store does not
+	// have as it should be; math.MaxInt64 if there is none.
+	PendingRollup(monitorID string) int64
 	// Status tells how this compute is doing.
 	Status() *pharosv1.StatusResponse
 	// Monitors lists the monitors this compute knows.
@@ -62,6 +72,8 @@ type Options struct {
 	// Logger for failures that a caller can't be told in full (default: none).
 	Logger *slog.Logger
 	Limits Limits
+	// Now is the clock (default time.Now).
+	Now func() time.Time
 }
 
 // Limits of one query. Zero means the default.
@@ -81,6 +93,9 @@ type Limits struct {
 	// MaxWindow is the longest window there is (default 1 h): how far before a query's start a
 	// window may have begun that still holds.
 	MaxWindow time.Duration
+	// LateBy is how long after its start a window may still change (default 27 h, an hour more
+	// than compute takes late parts): what is younger is never read from rollups.
+	LateBy time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -105,6 +120,9 @@ func (l Limits) withDefaults() Limits {
 	if l.MaxWindow <= 0 {
 		l.MaxWindow = time.Hour
 	}
+	if l.LateBy <= 0 {
+		l.LateBy = 27 * time.Hour
+	}
 	return l
 }
 
@@ -117,6 +135,7 @@ type Service struct {
 	peers  func() []pharosv1.QueryServiceClient
 	log    *slog.Logger
 	limits Limits
+	now    func() time.Time
 	engine *promql.Engine
 	parser parser.Parser
 }
@@ -125,7 +144,10 @@ var _ pharosv1.QueryServiceServer = (*Service)(nil)
 
 // New returns a service. Options.Store and Options.Live are required.
 func New(o Options) *Service {
-	s := &Service{store: o.Store, live: o.Live, peers: o.Peers, log: o.Logger, limits: o.Limits.withDefaults()}
+	s := &Service{store: o.Store, live: o.Live, peers: o.Peers, log: o.Logger, limits: o.Limits.withDefaults(), now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
 	if s.peers == nil {
 		s.peers = func() []pharosv1.QueryServiceClient { return nil }
 	}

@@ -55,10 +55,10 @@ func (s *Service) isAdditive(scope *pharosv1.Scope, key, figure string) bool {
 // readFilled reads as read does, from a day earlier, so that it is known when each
 // key was seen last, and returns the windows that are complete too. When that is too
 // much it reads what was asked for and returns no windows but a warning.
-func (s *Service) readFilled(ctx context.Context, scope *pharosv1.Scope, key string, matchers []store.Matcher, startMs, endMs int64) ([]*merged, points, annotations.Annotations, error) {
-	all, warnings, err := s.read(ctx, scope, matchers, startMs-zeroForMs, endMs)
+func (s *Service) readFilled(ctx context.Context, scope *pharosv1.Scope, via *rollups, key string, matchers []store.Matcher, startMs, endMs int64) ([]*merged, points, annotations.Annotations, error) {
+	all, warnings, err := s.read(ctx, scope, via, matchers, startMs-zeroForMs, endMs)
 	if errors.Is(err, store.ErrLimit) {
-		all, warnings, err = s.read(ctx, scope, matchers, startMs, endMs)
+		all, warnings, err = s.read(ctx, scope, via, matchers, startMs, endMs)
 		if err == nil {
 			warnings.Add(errNoZeros)
 		}
@@ -68,7 +68,7 @@ func (s *Service) readFilled(ctx context.Context, scope *pharosv1.Scope, key str
 		return nil, points{}, warnings, err
 	}
 	completeness := []store.Matcher{{Type: store.MatchEqual, Name: store.MetricName, Value: key + ":completeness"}, scopeMatcher(scope)}
-	found, more, err := s.read(ctx, scope, completeness, startMs, endMs)
+	found, more, err := s.read(ctx, scope, via.of(store.RollupMin), completeness, startMs, endMs)
 	if err != nil {
 		return nil, points{}, nil, err
 	}

@@ -9,7 +9,7 @@ TOOL := $(GO) tool -modfile=internal/tools/go.mod
 # building SQLite, Prometheus and ClickHouse clients a second time takes longer than their tests.
 RACE := ./agent/... ./vessel/... ./compute ./compute/journal ./compute/window ./internal/logpipe/... ./internal/partial/... ./internal/rpc/... ./internal/ring/...
 
-.PHONY: build web server agent run demo test test-web test-go test-race test-browser lint bench soak proto openapi screenshots clean
+.PHONY: build web server agent run demo test test-web test-go test-race test-deploy test-browser lint bench soak proto openapi screenshots clean
 
 build: web server agent
 
@@ -37,7 +37,7 @@ demo: build
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/shop ./examples/shop
 	./examples/demo.sh
 
-test: test-web lint test-go test-race test-browser
+test: test-web lint test-go test-race test-deploy test-browser
 
 test-web: $(WEB)/node_modules/.installed
 	cd $(WEB) && npm run typecheck && npm run lint && npm test
@@ -52,6 +52,10 @@ test-go: web
 
 test-race: web
 	$(GO) test -race $(RACE)
+
+# The Helm chart, the Compose file, the systemd units and the Dockerfile, against what the binaries understand.
+test-deploy: build
+	cd deploy/validate && PHAROS_BIN=$(CURDIR)/bin $(GO) test ./...
 
 # The main job in a real browser, against real processes.
 test-browser: build

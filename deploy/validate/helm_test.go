@@ -2,6 +2,7 @@ package validate
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -62,7 +64,13 @@ func render(t *testing.T, values map[string]any) manifests {
 			}
 			decode := func(out any) {
 				t.Helper()
-				if err := yaml.UnmarshalStrict([]byte(text), out); err != nil {
+				asJSON, err := yaml.YAMLToJSONStrict([]byte(text))
+				if err != nil {
+					t.Fatalf("%s: %s: %v\n%s", name, kind.Kind, err, text)
+				}
+				// As the API server does it: fields are told apart by case too.
+				strict, err := json.UnmarshalStrict(asJSON, out)
+				if err := errors.Join(append(strict, err)...); err != nil {
 					t.Fatalf("%s: %s: %v\n%s", name, kind.Kind, err, text)
 				}
 			}

@@ -23,14 +23,18 @@ import (
 type storage struct {
 	ClickHouse        string `name:"clickhouse" help:"Keep series in ClickHouse: clickhouse://user:password@host:9000/pharos. Default: embedded, in the data directory." placeholder:"DSN"`
 	ClickHouseCluster string `name:"clickhouse-cluster" help:"Name of a cluster in ClickHouse's configuration, for replicated tables." placeholder:"NAME"`
-	Retention         days   `default:"21d" help:"How long series are kept, such as 21d."`
+	Retention         days   `default:"21d" help:"How long series are kept as they settled, such as 21d."`
+	Retention5m       days   `name:"retention-5m" help:"How long their rollups to five minutes are kept. Default: 90d, or --retention if longer."`
+	Retention1h       days   `name:"retention-1h" help:"How long their rollups to an hour are kept. Default: 400d, or --retention-5m if longer."`
 }
 
 func (s storage) open(ctx context.Context, data string, log *slog.Logger) (store.Store, error) {
 	if s.ClickHouse != "" {
-		return clickhouse.Open(ctx, clickhouse.Options{DSN: s.ClickHouse, Cluster: s.ClickHouseCluster, Retention: time.Duration(s.Retention), Logger: log})
+		return clickhouse.Open(ctx, clickhouse.Options{DSN: s.ClickHouse, Cluster: s.ClickHouseCluster, Retention: time.Duration(s.Retention),
+			Retention5m: time.Duration(s.Retention5m), Retention1h: time.Duration(s.Retention1h), Logger: log})
 	}
-	return embedded.Open(embedded.Options{Dir: filepath.Join(data, "series"), Retention: time.Duration(s.Retention), Logger: log})
+	return embedded.Open(embedded.Options{Dir: filepath.Join(data, "series"), Retention: time.Duration(s.Retention),
+		Retention5m: time.Duration(s.Retention5m), Retention1h: time.Duration(s.Retention1h), Logger: log})
 }
 
 // node is a compute with its store and its queries.

@@ -189,6 +189,8 @@ func TestOnlyRollupsAreLeft(t *testing.T) {
 	if hours[0]*60 < whole[0]-0.001 || hours[0]*60 > whole[0]+0.001 {
 		t.Errorf("the mean of an hour is %v, its sum %v", hours[0], whole[0])
 	}
+	// On the full hour, a range of an hour is the bucket that has just ended, not the one that begins.
+	b.want(b.at(`sum_over_time(trade:count{kind="a"}[1h])`, -span+hourMs), fmt.Sprintf(`{app="web",kind="a"} %v`, whole[0]))
 	if c.read[store.Base] == 0 {
 		t.Error("the comparison read no windows")
 	}

@@ -47,6 +47,32 @@ func open(t *testing.T, dsn string) *bun.DB {
 	return db
 }
 
+// PostgresServer returns the address of a PostgreSQL server with an empty
+// database. Where there can be none the test is skipped and says why.
+func PostgresServer(t *testing.T) string {
+	t.Helper()
+	server := os.Getenv(EnvPostgres)
+	if server == "" {
+		server = startPostgres(t)
+	}
+	return newDatabase(t, server, fmt.Sprintf("pharos_test_%d", os.Getpid()))
+}
+
+// newDatabase makes a database on the server that is dropped after the test.
+func newDatabase(t *testing.T, server, name string) string {
+	t.Helper()
+	admin := open(t, server)
+	if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := admin.ExecContext(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
+			t.Error(err)
+		}
+	})
+	return strings.Replace(server, "/postgres?", "/"+name+"?", 1)
+}
+
 // postgres returns a function that makes a new database on a server.
 func postgres(t *testing.T) func(*testing.T) *bun.DB {
 	server := os.Getenv(EnvPostgres)
@@ -56,17 +82,7 @@ func postgres(t *testing.T) func(*testing.T) *bun.DB {
 	var n atomic.Int32
 	return func(t *testing.T) *bun.DB {
 		t.Helper()
-		name := fmt.Sprintf("pharos_test_%d_%d", os.Getpid(), n.Add(1))
-		admin := open(t, server)
-		if _, err := admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if _, err := admin.ExecContext(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-				t.Error(err)
-			}
-		})
-		return open(t, strings.Replace(server, "/postgres?", "/"+name+"?", 1))
+		return open(t, newDatabase(t, server, fmt.Sprintf("pharos_test_%d_%d", os.Getpid(), n.Add(1))))
 	}
 }
 

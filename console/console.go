@@ -42,6 +42,10 @@ type Options struct {
 	Web fs.FS
 	// CAFingerprint is put into join tokens; empty without TLS.
 	CAFingerprint string
+	// AgentAddress is where agents reach register, as host:port, for the page
+	// that says how to add agents; see agents.Reachable. Empty: the page takes
+	// register's usual port.
+	AgentAddress string
 	// AdminPassword is the first password of the user admin; empty makes one up.
 	AdminPassword string
 	// Version of the program.
@@ -133,7 +137,8 @@ func (c *Console) routes(o Options) *access.Access {
 	monitors.New(monitors.Options{Resources: o.Resources, Register: o.Register, Query: o.Query, Log: o.Logger, Clock: o.Clock}).Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
-	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint, Clock: o.Clock}).Routes(c.api)
+	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,
+		RegisterAddress: agents.Reachable(o.AgentAddress), Clock: o.Clock}).Routes(c.api)
 	return who
 }
 

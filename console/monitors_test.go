@@ -259,6 +259,10 @@ func TestTasksOnAgents(t *testing.T) {
 				return send(&pharosv1.TaskEvent{Done: true, Result: &pharosv1.TaskEvent_Browse{Browse: &pharosv1.BrowseResult{Path: k.Browse.GetPath(),
 					Entries: []*pharosv1.FileEntry{{Name: "a.log", Size: 3, Readable: true}}}}})
 			case *pharosv1.AgentTask_Preview:
+				if k.Preview.GetPath() == "/var/log/access.log" {
+					return send(&pharosv1.TaskEvent{Done: true, Result: &pharosv1.TaskEvent_Preview{Preview: &pharosv1.PreviewResult{
+						Lines: []string{`10.0.0.1 - - [08/May/2017:01:13:52 +0800] "GET / HTTP/1.1" 200`}, Delimiter: " "}}})
+				}
 				return send(&pharosv1.TaskEvent{Done: true, Result: &pharosv1.TaskEvent_Preview{Preview: &pharosv1.PreviewResult{Path: k.Preview.GetPath(),
 					Lines: []string{fmt.Sprint(k.Preview.GetLines())}, TimeFormat: "normal", Delimiter: ","}}})
 			case *pharosv1.AgentTask_DryRun:
@@ -290,6 +294,9 @@ func TestTasksOnAgents(t *testing.T) {
 	c.fails(422, "path_forbidden", "POST", ws+"/log_files:browse", `{"path":"/root"}`)
 	if a := c.want(200, "POST", ws+"/log_files:preview", `{"path":"/var/log/a.log"}`); !strings.Contains(string(a.body), `"lines":["50"]`) {
 		t.Errorf("%s", a.body)
+	}
+	if a := c.want(200, "POST", ws+"/log_files:preview", `{"path":"/var/log/access.log"}`); !strings.Contains(string(a.body), `"time_format":"apache","time_between":{"left":"[","left_index":1,"right":"]"}`) {
+		t.Errorf("the time within brackets: %s", a.body)
 	}
 	spec := monitorBody[strings.Index(monitorBody, `"spec"`):]
 	a := c.want(200, "POST", ws+"/monitors:debug", `{"lines":["a,b,c"],`+spec)

@@ -83,7 +83,60 @@ func TestPrometheusAPIHasPrometheusForm(t *testing.T) {
 	if a := c.want(200, "GET", api+"status/buildinfo", nil); !strings.Contains(string(a.body), `"version":"`) {
 		t.Errorf("%s", a.body)
 	}
-	c.want(404, "GET", api+"rules", nil)
+	c.want(404, "GET", api+"status/flags", nil)
+}
+
+// What Grafana's Prometheus data source sends: forms by POST, label names for a
+// selector, and questions about what the server can do.
+func TestGrafanasRequests(t *testing.T) {
+	i := start(t)
+	i.query.set(func(f *fakeQuery) {
+		f.results = promResults()
+		f.results["1+1"] = &pharosv1.QueryResponse{Type: pharosv1.ResultType_RESULT_TYPE_SCALAR, Series: []*pharosv1.QuerySeries{{TimesMs: []int64{1000}, Values: []float64{2}}}}
+	})
+	c := i.admin().makeToken("default", "viewer")
+	const matrix, form = `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[60,"NaN"],[120,"1e+21"]]}]}}`, "application/x-www-form-urlencoded"
+	for _, r := range []struct{ method, path, form, want string }{
+		{"POST", "query", "query=1%2B1&time=1", `{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}`}, // Save & test
+		{"POST", "query_range", "query=rate(x%5B5m%5D)&start=60&end=120&step=15", matrix},
+		{"POST", "query_range", "query=rate(x%5B5m%5D)&start=60.5&end=120.75&step=0.25", matrix},
+		{"GET", "query_range?query=rate(x%5B5m%5D)&start=60&end=120&step=15&timeout=60s", "", matrix},
+		{"POST", "labels", "match%5B%5D=trades%3Acount&start=1&end=2", `{"status":"success","data":["__name__","city"]}`},
+		{"GET", "labels?match[]=trades:count&start=1&end=2", "", `{"status":"success","data":["__name__","city"]}`},
+		{"GET", "label/__name__/values?match[]=trades:count&start=1&end=2&limit=40000", "", `{"status":"success","data":["__name__-1","__name__-2"]}`},
+		{"POST", "series", "match%5B%5D=trades%3Acount&start=1&end=2&limit=40000", `{"status":"success","data":[{"__name__":"trades:count","city":"x"}]}`},
+		{"GET", "metadata", "", `{"status":"success","data":{"trades:count":[{"type":"gauge","help":"Trades","unit":""}]}}`},
+		{"GET", "metadata?limit=1", "", `{"status":"success","data":{"trades:count":[{"type":"gauge","help":"Trades","unit":""}]}}`},
+		{"GET", "rules", "", `{"status":"success","data":{"groups":[]}}`},
+		{"GET", "rules?type=alert", "", `{"status":"success","data":{"groups":[]}}`},
+		{"POST", "query_exemplars", "query=x&start=1&end=2", `{"status":"success","data":[]}`},
+		{"GET", "query_exemplars?query=x&start=1&end=2", "", `{"status":"success","data":[]}`},
+	} {
+		var body any
+		if r.form != "" {
+			body = r.form
+		}
+		if a := c.want(200, r.method, "/prometheus/api/v1/"+r.path, body, "Content-Type", form); string(a.body) != r.want || a.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s %s:\n got %s\nwant %s", r.method, r.path, a.body, r.want)
+		}
+	}
+	if i.query.last.GetStepMs() != 15000 || i.query.last.GetTimeoutMs() != 30000 {
+		t.Errorf("step and timeout: %v", i.query.last)
+	}
+	var build struct {
+		Status string
+		Data   struct{ Version, GoVersion string }
+	}
+	if c.want(200, "GET", "/prometheus/api/v1/status/buildinfo", nil).json(t, &build); build.Status != "success" || !strings.HasPrefix(build.Data.Version, "3.") || build.Data.GoVersion == "" {
+		t.Errorf("%+v", build)
+	}
+	// Without rights everything is refused in the same form, also what has no content.
+	for _, path := range []string{"rules", "query_exemplars", "metadata", "labels"} {
+		var e struct{ Status, ErrorType string }
+		if i.anonymous().want(401, "GET", "/prometheus/api/v1/"+path, nil).json(t, &e); e.Status != "error" || e.ErrorType == "" {
+			t.Errorf("%s without a token: %+v", path, e)
+		}
+	}
 }
 
 func TestATokenQueriesOnlyItsWorkspace(t *testing.T) {

@@ -182,12 +182,21 @@ func connectCluster(security rpc.Server, address string, log *slog.Logger) (phar
 // web are the flags of the console.
 type web struct {
 	HTTP          string `name:"http" default:"127.0.0.1:8080" help:"Address of the web UI and the HTTP API." placeholder:"ADDR"`
+	AgentAddress  string `help:"Address that agents reach register by, as the page that adds agents shows it. Default: register's own." placeholder:"HOST:PORT"`
 	AdminPassword string `help:"First password of the user admin, for automation. Default: one made up and printed once."`
 }
 
 // open makes a console and the function that serves it.
-func (w web) open(ctx context.Context, o console.Options) (func(context.Context) error, error) {
+//
+// register is the address this server knows register by.
+func (w web) open(ctx context.Context, register string, o console.Options) (func(context.Context) error, error) {
 	o.Web, o.AdminPassword, o.Version = ui.Files(), w.AdminPassword, version
+	if _, _, err := net.SplitHostPort(w.AgentAddress); w.AgentAddress != "" && err != nil {
+		return nil, fmt.Errorf("cannot use --agent-address %q: %w; give HOST:PORT", w.AgentAddress, err)
+	}
+	if o.AgentAddress = w.AgentAddress; o.AgentAddress == "" {
+		o.AgentAddress = register
+	}
 	if o.Web == nil {
 		o.Logger.Warn("this program was built without the web UI; run make web before building it")
 	}
@@ -258,7 +267,7 @@ func (r *consoleRole) Run(ctx context.Context) error {
 		return err
 	}
 	defer closeConn()
-	serve, err := r.web.open(ctx, console.Options{DB: m.db, Resources: m.resources, Box: m.box, Register: client,
+	serve, err := r.web.open(ctx, r.toRegister.Register, console.Options{DB: m.db, Resources: m.resources, Box: m.box, Register: client,
 		Query: pharosv1.NewQueryServiceClient(pool), CAFingerprint: fingerprint, Logger: log})
 	if err != nil {
 		return err

@@ -4,7 +4,9 @@ package agents
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -23,8 +25,25 @@ type Options struct {
 	Query     pharosv1.QueryServiceClient
 	// CAFingerprint is put into join tokens for agents to pin; empty without TLS.
 	CAFingerprint string
+	// RegisterAddress is where agents reach register, as Reachable gives it.
+	RegisterAddress string
 	// Clock defaults to time.Now.
 	Clock func() time.Time
+}
+
+// Reachable returns a host:port as a caller on another machine may use it: the
+// host is left out if it means the machine itself or all of its addresses, and
+// the caller then takes the one by which it reached the console. An address
+// that has no port gives "".
+func Reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" {
+		return ""
+	}
+	if ip, err := netip.ParseAddr(host); host == "localhost" || err == nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = ""
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // Agents answers the routes.

@@ -49,6 +49,7 @@ type Overview struct {
 	Disabled     int         `json:"monitors_disabled"`
 	AlarmRules   int         `json:"alarm_rules"`
 	Servers      []Server    `json:"servers"`
+	Register     string      `json:"register_address" doc:"Where agents reach register, as host:port; without a host it is the console's"`
 	Problems     []Problem   `json:"problems" doc:"What somebody should look at, worst first"`
 }
 
@@ -144,7 +145,7 @@ func (a *Agents) overview(ctx context.Context, in *overviewIn) (*overviewOut, er
 	if err := p.Check(in.Workspace, api.Viewer); err != nil {
 		return nil, err
 	}
-	out := Overview{Servers: []Server{}, Problems: []Problem{}}
+	out := Overview{Register: a.RegisterAddress, Servers: []Server{}, Problems: []Problem{}}
 	if err := a.addDefinitions(ctx, &out, in.Workspace); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/internal/logpipe"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -64,8 +65,10 @@ type Preview struct {
 	Path       string   `json:"path"`
 	Lines      []string `json:"lines"`
 	TimeFormat string   `json:"time_format" doc:"Detected; empty if nothing fits"`
-	Delimiter  string   `json:"delimiter" doc:"Splits the lines most evenly; empty if none does"`
-	Encoding   string   `json:"encoding"`
+	// TimeBetween is set when the time is not at the start of the line.
+	TimeBetween *logrule.BetweenRule `json:"time_between,omitempty" doc:"Cuts out the time where it stands within brackets; absent where it begins the line"`
+	Delimiter   string               `json:"delimiter" doc:"Splits the lines most evenly; empty if none does"`
+	Encoding    string               `json:"encoding"`
 }
 
 // DebugInput is an unsaved rule and the lines to try it on.
@@ -251,6 +254,10 @@ func (m *Monitors) preview(ctx context.Context, in *previewIn) (*previewOut, err
 		out.Path, out.TimeFormat, out.Delimiter, out.Encoding = p.GetPath(), p.GetTimeFormat(), p.GetDelimiter(), p.GetEncoding()
 		out.Lines = append(out.Lines, p.GetLines()...)
 	})
+	if out.TimeFormat == "" {
+		format, between := logpipe.DetectBracketedTime(out.Lines)
+		out.TimeFormat, out.TimeBetween = string(format), between
+	}
 	return &previewOut{Body: out}, err
 }
 

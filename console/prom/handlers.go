@@ -289,6 +289,11 @@ func (p *Prom) metadata(r *http.Request, scope *pharosv1.Scope) (any, []string, 
 	return out, nil, nil, nil
 }
 
+// nothing answers with an empty result.
+func (p *Prom) nothing(data any) func(*http.Request, *pharosv1.Scope) (any, []string, []string, error) {
+	return func(*http.Request, *pharosv1.Scope) (any, []string, []string, error) { return data, nil, nil, nil }
+}
+
 // buildInfo lets Grafana see what the API can do: it takes the version for
 // that of Prometheus.
 func (p *Prom) buildInfo(_ *http.Request, _ *pharosv1.Scope) (any, []string, []string, error) {

@@ -49,6 +49,8 @@ func New(o Options) *Prom {
 	for path, h := range map[string]func(*http.Request, *pharosv1.Scope) (any, []string, []string, error){
 		"query": p.query, "query_range": p.queryRange, "series": p.series, "labels": p.labels,
 		"label/{name}/values": p.labelValues, "metadata": p.metadata, "status/buildinfo": p.buildInfo,
+		// Rules are Pharos' own and exemplars are not kept: both are empty, which Grafana takes better than an error.
+		"query_exemplars": p.nothing([]struct{}{}), "rules": p.nothing(map[string]any{"groups": []struct{}{}}),
 	} {
 		handle := p.answer(h)
 		p.mux.HandleFunc("GET /prometheus/api/v1/"+path, handle)

@@ -8,20 +8,22 @@ import (
 	"github.com/pharos-stack/pharos/internal/logrule"
 )
 
+// detectOrder are the formats that can be told from a text. A text may fit
+// several; the one named first explains it best.
+var detectOrder = []logrule.TimeFormat{logrule.TimeISO8601, logrule.TimeNormal, logrule.TimeApache, logrule.TimeRevert,
+	logrule.TimeMonthFirst2, logrule.TimeMonthFirst, logrule.TimeLong, logrule.TimeShortLong}
+
 // DetectTime returns the format in which the lines of a sample begin with
 // their time, or "" if less than half of them have one. Lines without a time
 // may be continuations of others.
 func DetectTime(lines []string) logrule.TimeFormat {
-	// A text may fit several formats; the one named first explains it best.
-	order := []logrule.TimeFormat{logrule.TimeISO8601, logrule.TimeNormal, logrule.TimeApache, logrule.TimeRevert,
-		logrule.TimeMonthFirst2, logrule.TimeMonthFirst, logrule.TimeLong, logrule.TimeShortLong}
 	best, most, seen := logrule.TimeFormat(""), 0, 0
 	for _, l := range lines {
 		if strings.TrimSpace(l) != "" {
 			seen++
 		}
 	}
-	for _, f := range order {
+	for _, f := range detectOrder {
 		n := 0
 		for _, l := range lines {
 			if begins(f, l) {
@@ -36,6 +38,46 @@ func DetectTime(lines []string) logrule.TimeFormat {
 		return ""
 	}
 	return best
+}
+
+// maxTimeBrackets is how many pairs of brackets DetectBracketedTime looks into.
+const maxTimeBrackets = 3
+
+// DetectBracketedTime returns the format of the time that lines of a sample
+// have within square brackets, as access logs do, and the rule that cuts it
+// out; "" and nil if less than half of them have one at the same place. A time
+// at the start of the line is what DetectTime finds.
+func DetectBracketedTime(lines []string) (logrule.TimeFormat, *logrule.BetweenRule) {
+	for n := 1; n <= maxTimeBrackets; n++ {
+		within := make([]string, len(lines))
+		for i, l := range lines {
+			within[i] = bracketed(l, n)
+			if within[i] == "" && strings.TrimSpace(l) != "" {
+				within[i] = "-" // counts as a line without a time
+			}
+		}
+		// A bare number in brackets is a process or a thread, hardly ever a time.
+		if f := DetectTime(within); f != "" && f != logrule.TimeLong && f != logrule.TimeShortLong {
+			return f, &logrule.BetweenRule{Left: "[", LeftIndex: n, Right: "]"}
+		}
+	}
+	return "", nil
+}
+
+// bracketed returns what stands after the n-th opening bracket of a line, up to
+// the next closing one; "" if there is no such pair.
+func bracketed(line string, n int) string {
+	for ; n > 0; n-- {
+		var ok bool
+		if _, line, ok = strings.Cut(line, "["); !ok {
+			return ""
+		}
+	}
+	text, _, ok := strings.Cut(line, "]")
+	if !ok {
+		return ""
+	}
+	return text
 }
 
 // begins reports whether a line begins with a time of the format.

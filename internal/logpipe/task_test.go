@@ -187,6 +187,41 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// What is found within brackets is what the pipeline then cuts and reads.
+func TestDetectBracketedTime(t *testing.T) {
+	for _, c := range []struct {
+		line   string
+		format logrule.TimeFormat
+		left   int
+		at     string
+	}{
+		{`10.0.0.1 - bob [08/May/2017:01:13:52 +0800] "GET /a[1] HTTP/1.1" 200 12`, logrule.TimeApache, 1, "2017-05-07T17:13:52Z"},
+		{`10.0.0.1 [x] [2016-12-13 10:00:14] y`, logrule.TimeNormal, 2, "2016-12-13T10:00:14Z"},
+		{`INFO [2016-12-13T10:00:14.5+08:00] y`, logrule.TimeISO8601, 1, "2016-12-13T02:00:14.5Z"},
+		{`INFO [1476064860] y`, "", 0, ""},
+		{`INFO [2016-12-13 10:00:14`, "", 0, ""},
+		{`INFO y`, "", 0, ""},
+	} {
+		f, rule := DetectBracketedTime([]string{c.line, "", "\tat x", c.line})
+		if f != c.format || (rule == nil) != (c.format == "") {
+			t.Errorf("%q: %q %+v", c.line, f, rule)
+			continue
+		}
+		if rule == nil {
+			continue
+		}
+		p, err := Compile(logrule.Spec{Title: "x", Type: logrule.Minute, Paths: []string{"/x"}, Window: logrule.Duration(time.Minute), Time: logrule.TimeRule{Format: f, Column: "time", Timezone: "UTC"},
+			Columns: []logrule.Column{{Name: "time", Between: rule}}, Statistics: []logrule.Statistic{{Kind: logrule.Count}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := time.Parse(time.RFC3339Nano, c.at)
+		if got := p.Explain(&FileState{}, []byte(c.line), want.UnixMilli(), time.UTC); rule.LeftIndex != c.left || got.TimeMs != want.UnixMilli() {
+			t.Errorf("%q: bracket %d, time %d, want %d, %d", c.line, rule.LeftIndex, got.TimeMs, c.left, want.UnixMilli())
+		}
+	}
+}
+
 func TestFileStateCodec(t *testing.T) {
 	fs := FileState{Encoding: logrule.EncodingGB18030, Evidence: -3, LastTimes: []LastTime{{1, 2}, {3, -4}}}
 	b := append(fs.AppendBinary(nil), "rest"...)

@@ -1,4 +1,5 @@
 /** Calls of the HTTP API: JSON in and out, errors as ApiError, mutations with the headers the server asks for. */
+import { localDetail } from '../i18n/details'
 
 export interface Detail {
   field: string
@@ -55,7 +56,8 @@ async function fail(res: Response): Promise<never> {
     body = null
   }
   const b = (body ?? {}) as { code?: string; message?: string; error?: string; errorType?: string; details?: Detail[]; request_id?: string }
-  throw new ApiError(res.status, b.code ?? b.errorType ?? 'http_' + res.status, b.message ?? b.error ?? res.statusText, b.details ?? [], b.request_id)
+  throw new ApiError(res.status, b.code ?? b.errorType ?? 'http_' + res.status, b.message ?? b.error ?? res.statusText,
+    (b.details ?? []).map((d) => ({ ...d, message: localDetail(d.code, d.message, language) })), b.request_id)
 }
 
 export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {

@@ -1666,6 +1666,8 @@ export interface components {
             monitors_disabled: number;
             /** @description What somebody should look at, worst first */
             problems: components["schemas"]["Problem"][];
+            /** @description Where agents reach register, as host:port; without a host it is the console's */
+            register_address: string;
             servers: components["schemas"]["Server"][];
             /**
              * Format: int64
@@ -1843,6 +1845,8 @@ export interface components {
             encoding: string;
             lines: string[];
             path: string;
+            /** @description Cuts out the time where it stands within brackets; absent where it begins the line */
+            time_between?: components["schemas"]["BetweenRule"];
             /** @description Detected; empty if nothing fits */
             time_format: string;
         };
@@ -2028,8 +2032,11 @@ export interface components {
             expires_at?: string;
             /** @description 1 to 64 characters */
             name: string;
-            /** @enum {string} */
-            role: "viewer" | "editor" | "admin";
+            /**
+             * @description Absent: the caller's own
+             * @enum {string}
+             */
+            role?: "viewer" | "editor" | "admin";
             workspace: string;
         };
         User: {
@@ -4386,7 +4393,9 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                id: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -5573,7 +5582,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -5681,7 +5694,11 @@ export interface operations {
                 version?: number;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -6647,7 +6664,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -6755,7 +6776,11 @@ export interface operations {
                 version?: number;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -7735,7 +7760,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody: {
@@ -7843,7 +7872,11 @@ export interface operations {
                 version?: number;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -8060,7 +8093,11 @@ export interface operations {
                 end?: number;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -8166,7 +8203,11 @@ export interface operations {
                 end?: number;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -8267,7 +8308,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: never;
-            path?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
             cookie?: never;
         };
         requestBody: {

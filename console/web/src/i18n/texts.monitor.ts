@@ -230,6 +230,7 @@ export const monitorTexts = {
   'rule.after': ['after “{{text}}”{{n}}', '“{{text}}”{{n}}之后'],
   'rule.before': ['before “{{text}}”{{n}}', '“{{text}}”{{n}}之前'],
   'rule.between': ['{{left}}, {{right}}', '{{left}}，{{right}}'],
+  'rule.spaces': ['␣ stands for a space', '␣ 表示一个空格'],
   'rule.delimiter': ['by', '分隔符'],
   'rule.field': ['field', '第几列'],
   'rule.group': ['group', '分组'],

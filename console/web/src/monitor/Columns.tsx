@@ -6,6 +6,7 @@ import { usePrefs } from '../app/prefs'
 import type { FieldErrors } from '../components/fieldErrors'
 import { useT } from '../i18n'
 import type { Sample } from './FileSection'
+import { readSpaces, showSpaces } from './cut'
 import { columnColor } from './Lines'
 import { freeName } from './propose'
 import { removeColumn, renameColumn } from './spec'
@@ -115,8 +116,8 @@ function RuleInputs({ column, onChange }: { column: Column; onChange: (c: Column
   if (split) {
     return (
       <Space.Compact>
-        <Input aria-label={label(t('rule.delimiter'))} prefix={<span className="muted">{t('rule.delimiter')}</span>} className="mono" style={{ width: 130 }} value={split.delimiter}
-          onChange={(e) => onChange({ ...column, split: { ...split, delimiter: e.target.value } })} />
+        <Input aria-label={label(t('rule.delimiter'))} prefix={<span className="muted">{t('rule.delimiter')}</span>} className="mono" style={{ width: 130 }} value={showSpaces(split.delimiter)} title={split.delimiter.includes(' ') ? t('rule.spaces') : undefined}
+          onChange={(e) => onChange({ ...column, split: { ...split, delimiter: readSpaces(e.target.value) } })} />
         <InputNumber aria-label={label(t('rule.field'))} prefix={<span className="muted">{t('rule.field')}</span>} style={{ width: 120 }} min={-100} max={1000} precision={0}
           value={split.index < 0 ? split.index : split.index + 1}
           onChange={(n) => onChange({ ...column, split: { ...split, index: n === null || n === 0 ? 0 : n < 0 ? n : n - 1 } })} />
@@ -127,14 +128,14 @@ function RuleInputs({ column, onChange }: { column: Column; onChange: (c: Column
     return (
       <Space orientation="vertical" size={4}>
         <Space.Compact>
-          <Input aria-label={label(t('rule.left'))} prefix={<span className="muted">{t('rule.left')}</span>} placeholder={t('rule.lineStart')} className="mono" style={{ width: 190 }} value={between.left ?? ''}
-            onChange={(e) => onChange({ ...column, between: { ...between, left: e.target.value || undefined } })} />
+          <Input aria-label={label(t('rule.left'))} prefix={<span className="muted">{t('rule.left')}</span>} placeholder={t('rule.lineStart')} className="mono" style={{ width: 190 }} value={showSpaces(between.left ?? '')}
+            onChange={(e) => onChange({ ...column, between: { ...between, left: readSpaces(e.target.value) || undefined } })} />
           <InputNumber aria-label={label(t('rule.leftIndex'))} prefix={<span className="muted">#</span>} style={{ width: 76 }} min={1} max={1000} precision={0} value={between.left_index || 1}
             onChange={(n) => onChange({ ...column, between: { ...between, left_index: n ?? 1 } })} />
         </Space.Compact>
         <Space.Compact>
-          <Input aria-label={label(t('rule.right'))} prefix={<span className="muted">{t('rule.right')}</span>} placeholder={t('rule.lineEnd')} className="mono" style={{ width: 190 }} value={between.right ?? ''}
-            onChange={(e) => onChange({ ...column, between: { ...between, right: e.target.value || undefined } })} />
+          <Input aria-label={label(t('rule.right'))} prefix={<span className="muted">{t('rule.right')}</span>} placeholder={t('rule.lineEnd')} className="mono" style={{ width: 190 }} value={showSpaces(between.right ?? '')}
+            onChange={(e) => onChange({ ...column, between: { ...between, right: readSpaces(e.target.value) || undefined } })} />
           <InputNumber aria-label={label(t('rule.rightIndex'))} prefix={<span className="muted">#</span>} style={{ width: 76 }} min={1} max={1000} precision={0} value={between.right_index || 1}
             onChange={(n) => onChange({ ...column, between: { ...between, right_index: n ?? 1 } })} />
         </Space.Compact>

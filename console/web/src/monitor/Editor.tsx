@@ -71,7 +71,10 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
       setSample({ path: r.path || a.path, lines: r.lines ?? [], timeFormat: r.time_format ?? '', delimiter: r.delimiter ?? '', encoding: r.encoding ?? '' })
       // What was detected is taken over as long as nobody has decided otherwise.
       const format = timeFormats.find((f) => f === r.time_format)
-      if (!monitor && format && !spec.columns?.length) change({ time: { ...spec.time, format } })
+      if (monitor || !format || spec.columns?.length) return
+      // An access log has its time within brackets: a column of its own cuts it out.
+      if (r.time_between) change({ time: { ...spec.time, format, column: 'time' }, columns: [{ name: 'time', between: r.time_between }] })
+      else change({ time: { ...spec.time, format } })
     },
   })
   const load = (path: string, from = agent) => {

@@ -26,6 +26,17 @@ export function escape(s: string): string {
   return out
 }
 
+/** A space in a rule's text is shown as this sign, since an input with only a space looks empty. */
+const spaceSign = '␣'
+
+export function showSpaces(s: string): string {
+  return s.replaceAll(' ', spaceSign)
+}
+
+export function readSpaces(s: string): string {
+  return s.replaceAll(spaceSign, ' ')
+}
+
 export interface Piece {
   start: number
   end: number

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { DryRunLine, MonitorSpec } from '../api/types'
-import { cut, unescape } from './cut'
+import { cut, unescape, readSpaces, showSpaces } from './cut'
 import { propose, wordAt } from './propose'
 import { figureQuery } from './series'
 import { cleanSpec, emptySpec, nameFrom, removeColumn, renameColumn, seriesLabel } from './spec'
@@ -112,5 +112,13 @@ describe('figureQuery', () => {
     const q = figureQuery('orders', { kind: 'avg', name: 'avg_cost', column: 'cost' }, false, 60_000, day, 10)
     expect(q.expr).toBe('sum_over_time(orders:avg_cost_sum[2m]) / sum_over_time(orders:avg_cost_count[2m])')
     expect([q.step, q.back]).toEqual([120_000, 60_000])
+  })
+})
+
+describe('a space in a rule', () => {
+  it('is shown as a sign and read back as itself', () => {
+    expect(showSpaces('] "GET ')).toBe(']␣"GET␣')
+    expect(readSpaces(showSpaces(' || \\t'))).toBe(' || \\t')
+    expect(readSpaces('␣')).toBe(' ')
   })
 })

@@ -1,10 +1,11 @@
 /** Adds agents: the command to run, and the tokens that admit them. */
 import { PlusOutlined } from '@ant-design/icons'
-import { useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Button, Input, Typography } from 'antd'
 import { useState } from 'react'
-import { del, post } from '../api/client'
-import type { JoinToken, NewJoinToken } from '../api/types'
+import { del, get, post } from '../api/client'
+import type { JoinToken, NewJoinToken, Overview } from '../api/types'
+import { useWorkspace } from '../app/url'
 import { useConfirm } from '../components/confirm'
 import { Teach } from '../components/feedback'
 import { Field } from '../components/Field'
@@ -15,6 +16,7 @@ import { SecretModal } from '../components/Secret'
 import { Ago, Moment } from '../components/time'
 import { useT } from '../i18n'
 import { expiry, ExpirySelect } from './expiry'
+import { registerAt } from './registerAt'
 
 export default function Join() {
   const t = useT()
@@ -24,8 +26,10 @@ export default function Join() {
   const [open, setOpen] = useState(false)
   const [secret, setSecret] = useState<string | null>(null)
   const [form, setForm] = useState({ label: '', days: 7 })
-  // Register listens on 9090 unless --grpc says otherwise; the page can't know.
-  const command = (token: string) => `pharos-agent --register ${location.hostname}:9090 --join-token ${token}`
+  const workspace = useWorkspace()
+  const overview = useQuery({ queryKey: ['overview', workspace], queryFn: ({ signal }) => get<Overview>('/api/v1/overview', { workspace }, signal) })
+  const register = registerAt(overview.data?.register_address ?? '', location.hostname)
+  const command = (token: string) => `pharos-agent --register ${register} --join-token ${token}`
   const create = <Button type="primary" icon={<PlusOutlined />} onClick={() => setOpen(true)}>{t('join.create')}</Button>
   const columns: Column<JoinToken>[] = [
     { title: t('join.label'), render: (_, k) => k.label || '–' },

@@ -50,12 +50,32 @@ func Open(ctx context.Context, dsn string) (*bun.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open metadata database: %w", err)
 	}
-	for _, model := range []any{(*schemaVersion)(nil), (*change)(nil)} {
-		if _, err := db.NewCreateTable().Model(model).IfNotExists().Exec(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("cannot prepare metadata database: %w", err), db.Close())
-		}
+	if err := prepare(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot prepare metadata database: %w", err), db.Close())
 	}
 	return db, nil
+}
+
+// prepareLock is the number of PostgreSQL's advisory lock for prepare, made up.
+const prepareLock = 0x706861726f73
+
+// prepare makes the tables of this package. On PostgreSQL CREATE TABLE IF NOT
+// EXISTS fails when another does the same at that moment, and there is no table
+// yet to lock, so that processes which start at once take turns.
+func prepare(ctx context.Context, db *bun.DB) error {
+	return db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if db.Dialect().Name() == dialect.PG {
+			if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", int64(prepareLock)); err != nil {
+				return err
+			}
+		}
+		for _, model := range []any{(*schemaVersion)(nil), (*change)(nil)} {
+			if _, err := tx.NewCreateTable().Model(model).IfNotExists().Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func connect(dsn string) (*bun.DB, error) {

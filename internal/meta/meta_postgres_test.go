@@ -3,6 +3,7 @@ package meta_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -58,4 +59,31 @@ func TestEveryDatabaseMigratesOnceAndTogether(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestOpenAllAtOnce(t *testing.T) {
+	dsns := map[string]func(*testing.T) string{
+		"postgres": metatest.PostgresServer,
+		"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "meta.db") },
+	}
+	for name, dsn := range dsns {
+		t.Run(name, func(t *testing.T) {
+			dsn := dsn(t)
+			var wg sync.WaitGroup
+			errs := make([]error, 16)
+			for i := range errs {
+				wg.Go(func() {
+					db, err := meta.Open(t.Context(), dsn)
+					if err == nil {
+						err = db.Close()
+					}
+					errs[i] = err
+				})
+			}
+			wg.Wait()
+			if err := errors.Join(errs...); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
 }

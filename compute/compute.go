@@ -14,7 +14,8 @@
 // store might not have on disk yet is written again after a crash.
 //
 // Memory is bounded: payloads stay in the journal until they are merged, and a
-// window that has settled leaves memory soon.
+// window that has settled leaves memory soon. Then its sealed parts are folded
+// into one base, which knows what is inside, so that the journal stays small.
 package compute
 
 import (
@@ -75,6 +76,9 @@ type Options struct {
 	// RollupWait is how long a bucket of five minutes waits for more before it is rolled up, at most
 	// five times that; one of an hour waits twelve times as long (default 30 s).
 	RollupWait time.Duration
+	// ForgetEvery is how often windows are looked at that are to leave memory; before they do, their
+	// parts are folded (default 1 min).
+	ForgetEvery time.Duration
 	// SelfEvery is how often metrics of compute itself are written (default 10 s).
 	SelfEvery time.Duration
 	// Logger (default: none).
@@ -97,7 +101,7 @@ func (o Options) withDefaults() (Options, error) {
 	}{
 		{&o.CommitEvery, 20 * time.Millisecond}, {&o.Tick, 250 * time.Millisecond}, {&o.Debounce, time.Second},
 		{&o.SyncEvery, 12 * time.Second}, {&o.Keep, 26 * time.Hour}, {&o.Idle, 2 * time.Minute}, {&o.SelfEvery, 10 * time.Second},
-		{&o.RollupWait, 30 * time.Second},
+		{&o.RollupWait, 30 * time.Second}, {&o.ForgetEvery, time.Minute},
 	} {
 		if *d.at <= 0 {
 			*d.at = d.to
@@ -150,6 +154,8 @@ type Compute struct {
 	expiredMs int64
 	// settleAfter is when the store is tried again; only settle looks at it.
 	settleAfter int64
+	// unfolded is set when windows were looked for that a process before this one did not fold.
+	unfolded atomic.Bool
 	// rollUpAfter is the same for rollups.
 	rollUpAfter int64
 
@@ -230,7 +236,7 @@ func (c *Compute) Run(ctx context.Context) error {
 	g.Go(func() error { return c.every(ctx, c.opts.SyncEvery, c.sync) })
 	g.Go(func() error { return c.every(ctx, c.opts.Tick, c.rollUp) })
 	g.Go(func() error { return c.every(ctx, c.opts.SelfEvery, c.writeSelf) })
-	g.Go(func() error { return c.every(ctx, time.Minute, c.forget) })
+	g.Go(func() error { return c.every(ctx, c.opts.ForgetEvery, c.forget) })
 	g.Go(func() error {
 		select {
 		case <-ctx.Done():

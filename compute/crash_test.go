@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/pharos-stack/pharos/compute/journal"
 	"github.com/pharos-stack/pharos/compute/store"
 	"github.com/pharos-stack/pharos/compute/store/embedded"
 	"github.com/pharos-stack/pharos/internal/logrule"
@@ -56,7 +57,7 @@ func runChild(dir string) error {
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	o := Options{ID: "cmp_1", Dir: dir, Store: s, Tick: 5 * time.Millisecond, Debounce: 20 * time.Millisecond, CommitEvery: 5 * time.Millisecond,
-		SyncEvery: 150 * time.Millisecond, Idle: 50 * time.Millisecond, Logger: log}
+		SyncEvery: 150 * time.Millisecond, Idle: 50 * time.Millisecond, ForgetEvery: 20 * time.Millisecond, RollupWait: 20 * time.Millisecond, Logger: log}
 	o.Journal.ReserveBytes = 1 << 20
 	c, err := New(o)
 	if err != nil {
@@ -84,21 +85,54 @@ func runChild(dir string) error {
 				time.Sleep(5 * time.Millisecond)
 			}
 			values := map[string]float64{}
-			err := s.Select(context.Background(), []store.Matcher{{Type: store.MatchRegex, Name: store.MetricName, Value: "second:.*"}}, 0, time.Now().UnixMilli(), store.Limits{},
-				func(x *store.Series) error {
-					for i, ms := range x.TimesMs {
-						values[fmt.Sprintf("%s@%d", x.Labels, ms)] = x.Values[i]
-					}
-					return nil
-				})
+			for _, l := range []store.Level{store.Base, store.FiveMinutes, store.OneHour} {
+				err := s.SelectRollups(context.Background(), l, []store.Matcher{{Type: store.MatchRegex, Name: store.MetricName, Value: "second:.*"}}, 0, time.Now().UnixMilli(), store.Limits{},
+					func(x *store.Series) error {
+						for i, ms := range x.TimesMs {
+							values[valueKey(l, x.Labels.String(), ms)] = x.Values[i]
+						}
+						return nil
+					})
+				if err != nil {
+					failed <- err
+				}
+			}
+			inside, err := insideBases(c)
 			if err != nil {
 				failed <- err
 			}
+			values[insideKey] = float64(inside)
 			_ = json.NewEncoder(os.Stdout).Encode(values)
 		}
 		failed <- nil
 	}()
 	return <-failed
+}
+
+// insideKey tells how many parts have been folded, among the values.
+const insideKey = "parts in bases"
+
+func insideBases(c *Compute) (n int, err error) {
+	for start := crashBase(); start < time.Now().UnixMilli(); start += 1000 {
+		id := journal.WindowID{Monitor: "mon_second", StartMs: start, LengthMs: 1000}
+		if err := c.journal.Contents(id, func(b *journal.Base) error { n += len(b.Parts); return nil }, func(*journal.Part) error { return nil }); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+func valueKey(l store.Level, series string, startMs int64) string {
+	if l == store.Base {
+		return fmt.Sprintf("%s@%d", series, startMs)
+	}
+	return fmt.Sprintf("%s@%d/%d", series, startMs, l.LengthMs())
+}
+
+// crashBase is the start of an hour that is over.
+func crashBase() int64 {
+	now := time.Now().UnixMilli()
+	return now - now%3_600_000 - 3_600_000
 }
 
 // child is a running compute process and a stream to it.
@@ -192,13 +226,19 @@ func TestExactAfterKills(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	m := second(t)
-	base := (time.Now().UnixMilli()/1000 - 30) * 1000
+	base := crashBase() + 294_000 // so that the windows lie in two buckets of five minutes
 	type message struct {
 		agent string
 		rev   *pharosv1.Revision
 	}
 	var all, last []message
 	want := map[string]float64{}
+	add := func(series string, start int64, v float64) {
+		want[valueKey(store.Base, series, start)] += v
+		for _, l := range []store.Level{store.FiveMinutes, store.OneHour} {
+			want[valueKey(l, series, start-start%l.LengthMs())] += v
+		}
+	}
 	for w := range int64(12) {
 		start := base + w*1000
 		for _, agent := range crashAgents {
@@ -212,10 +252,11 @@ func TestExactAfterKills(t *testing.T) {
 					all = append(all, message{agent, r})
 				}
 				last = append(last, all[len(all)-1])
+				want[insideKey]++
 				for kind, n := range kinds {
-					want[fmt.Sprintf(`second:count{app="shop",kind="%s",workspace="w"}@%d`, kind, start)] += float64(n)
-					want[fmt.Sprintf(`second:sum{app="shop",kind="%s",workspace="w"}@%d`, kind, start)] += float64(7 * n)
-					want[fmt.Sprintf(`second:count:total{app="shop",workspace="w"}@%d`, start)] += float64(n)
+					add(fmt.Sprintf(`second:count{app="shop",kind="%s",workspace="w"}`, kind), start, float64(n))
+					add(fmt.Sprintf(`second:sum{app="shop",kind="%s",workspace="w"}`, kind), start, float64(7*n))
+					add(`second:count:total{app="shop",workspace="w"}`, start, float64(n))
 				}
 			}
 		}
@@ -265,8 +306,35 @@ func TestExactAfterKills(t *testing.T) {
 	ch.kill() // everything is acknowledged: nothing may be missing after this
 	ch = startChild(t, dir, &mu, acked)
 	ch.mark(m, base+60_000)
+	compare := func() {
+		t.Helper()
+		compareWithStore(t, ch, want)
+	}
+	compare()
+	// All parts are in bases by now. They come again, in all their revisions, and one more kill.
+	for i, msg := range all {
+		if i == len(all)/2 {
+			ch.kill()
+			ch = startChild(t, dir, &mu, acked)
+			ch.mark(m, base+60_000)
+		}
+		_ = ch.stream.Send(&pharosv1.IngestRequest{Message: &pharosv1.IngestRequest_Revision{Revision: &pharosv1.AgentRevision{AgentId: msg.agent, Revision: msg.rev}}})
+	}
+	late := revision(m, base, 77, 1, true, table(1, map[string]int{"k0": 5}, 7))
+	late.WindowMs = 1000
+	_ = ch.stream.Send(&pharosv1.IngestRequest{Message: &pharosv1.IngestRequest_Revision{Revision: &pharosv1.AgentRevision{AgentId: "a", Revision: late}}})
+	add(`second:count{app="shop",kind="k0",workspace="w"}`, base, 5)
+	add(`second:sum{app="shop",kind="k0",workspace="w"}`, base, 35)
+	add(`second:count:total{app="shop",workspace="w"}`, base, 5)
+	want[insideKey]++
+	compare()
+}
+
+// compareWithStore waits until the process has in its store what is wanted.
+func compareWithStore(t *testing.T, ch *child, want map[string]float64) {
+	t.Helper()
 	var wrong []string
-	for range 200 {
+	for range 500 {
 		if _, err := io.WriteString(ch.in, "dump\n"); err != nil {
 			t.Fatal(err)
 		}

@@ -138,9 +138,12 @@ func (c *Compute) sync(ctx context.Context) error {
 	return c.journal.Commit(b)
 }
 
-// forget drops windows from memory that have settled and are quiet, and from
-// the journal those that are too old.
-func (c *Compute) forget(context.Context) error {
+// forget folds windows that have settled and are quiet and drops them from
+// memory, and from the journal those that are too old.
+func (c *Compute) forget(ctx context.Context) error {
+	if err := c.foldIdle(ctx); err != nil {
+		return err
+	}
 	now := c.nowMs()
 	c.commit.Lock()
 	defer c.commit.Unlock()
@@ -149,7 +152,7 @@ func (c *Compute) forget(context.Context) error {
 	horizon := now - c.opts.Keep.Milliseconds() - time.Hour.Milliseconds()
 	for id, w := range c.windows {
 		quiet := now-w.lastMs > c.opts.Idle.Milliseconds()
-		if id.StartMs < horizon || quiet && !w.dirty() && !w.marked || quiet && c.monitors[id.Monitor] == nil {
+		if id.StartMs < horizon || quiet && !w.dirty() && !w.marked && !w.foldable() || quiet && c.monitors[id.Monitor] == nil {
 			delete(c.windows, id)
 		}
 	}

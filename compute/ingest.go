@@ -236,6 +236,7 @@ func (c *Compute) put(b *journal.Batch, it *intake) (*win, error) {
 		return nil, nil
 	}
 	w.parts[part] = r.GetRevision()
+	w.loose++
 	b.PutPart(id, it.agent, r)
 	if !w.marked {
 		b.Mark(id)

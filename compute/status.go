@@ -15,6 +15,7 @@ type stats struct {
 	revisions, bytes, lines     atomic.Uint64
 	repeated, refused           atomic.Uint64
 	written, dropped, rolledUp  atomic.Uint64
+	foldedParts                 atomic.Uint64
 	settled, resettled          atomic.Uint64
 	delay, freshness            recent
 	noRoom, storeErr, sampleErr problem
@@ -114,6 +115,7 @@ func (c *Compute) writeSelf(ctx context.Context) error {
 		"revision_bytes_total":     float64(s.RevisionBytesTotal),
 		"lines_total":              float64(s.LinesTotal),
 		"samples_written_total":    float64(s.SamplesWrittenTotal),
+		"parts_folded_total":       float64(c.stats.foldedParts.Load()),
 		"rollups_written_total":    float64(c.stats.rolledUp.Load()),
 		"samples_dropped_total":    float64(s.SamplesDroppedTotal),
 		"windows_open":             float64(s.WindowsOpen),

@@ -14,7 +14,11 @@ import (
 // fields are guarded by Compute.mu.
 type win struct {
 	id    journal.WindowID
-	parts map[journal.PartID]uint64 // revisions
+	parts map[journal.PartID]uint64 // revisions, also of parts that are in the base
+	// loose is how many parts came since the window was folded or looked at for it.
+	loose int
+	// based is set when the window has a base.
+	based bool
 	// version grows with each commit that changed the window; settled is the
 	// version that the store has, 0 for none.
 	version, settled uint64
@@ -42,6 +46,9 @@ type contents struct {
 	left bool
 }
 
+// foldable tells whether there may be parts to fold: two, or one and a base.
+func (w *win) foldable() bool { return w.loose > 1 || w.loose == 1 && w.based }
+
 func (w *win) dirty() bool { return w.version != w.settled }
 
 func (w *win) touch(nowMs int64) {
@@ -67,8 +74,15 @@ func (c *Compute) load(id journal.WindowID) (*win, error) {
 		return w, nil
 	}
 	w := &win{id: id, parts: map[journal.PartID]uint64{}, version: 1, lastMs: c.nowMs()}
-	if err := c.journal.Parts(id, func(p *journal.Part) error {
+	if err := c.journal.Contents(id, func(b *journal.Base) error {
+		w.based = true
+		for p := range b.Parts {
+			w.parts[p] = inBase
+		}
+		return nil
+	}, func(p *journal.Part) error {
 		w.parts[p.PartID] = p.Revision
+		w.loose++
 		return nil
 	}); err != nil {
 		return nil, err
@@ -105,7 +119,22 @@ func (c *Compute) merge(id journal.WindowID, plan *window.Plan, meta *metadata) 
 func (c *Compute) mergeWithout(id journal.WindowID, plan *window.Plan, meta *metadata, bad map[journal.PartID]bool) (*contents, error) {
 	out := &contents{meta: meta, plan: plan, left: len(bad) > 0}
 	merge := window.NewMerge(plan)
-	err := c.journal.Parts(id, func(p *journal.Part) error {
+	err := c.journal.Contents(id, func(b *journal.Base) error {
+		addCounters(&out.lines, b.Lines)
+		out.lost += b.LostBytes
+		for _, s := range b.Sources {
+			task := meta.tasks[s.Task]
+			if task == nil {
+				out.left = true
+				c.log.Error("folded parts of a task that is not known", "monitor", id.Monitor, "window", id.StartMs, "task", s.Task)
+				continue
+			}
+			if err := merge.Add(task, s.Labels, s.Table); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func(p *journal.Part) error {
 		if bad[p.PartID] {
 			return nil
 		}

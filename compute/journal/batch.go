@@ -148,7 +148,7 @@ func (b *Batch) PutState(s *pharosv1.ClusterState) {
 
 // Expire forgets everything about windows that start before a time.
 func (b *Batch) Expire(beforeMs int64) {
-	for _, kind := range []byte{kindPart, kindSettled, kindMark, kindIncomplete} {
+	for _, kind := range []byte{kindPart, kindBase, kindSettled, kindMark, kindIncomplete} {
 		end := binary.BigEndian.AppendUint64([]byte{kind}, uint64(max(0, beforeMs)))
 		b.check(b.b.DeleteRange([]byte{kind}, end, nil))
 	}

@@ -98,6 +98,16 @@ func Open(o Options) (*Journal, error) {
 	if err := o.FS.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("cannot create journal directory %q: %w", o.Dir, err)
 	}
+	// The engine makes durable what is in the directory, not the directory itself.
+	for dir, last := o.FS.PathDir(o.Dir), o.Dir; dir != last; dir, last = o.FS.PathDir(dir), dir {
+		d, err := o.FS.OpenDir(dir)
+		if err != nil {
+			break // one that we may not read is older than we are
+		}
+		if err := errors.Join(d.Sync(), d.Close()); err != nil {
+			return nil, fmt.Errorf("cannot make journal directory %q durable: %w", o.Dir, err)
+		}
+	}
 	j := &Journal{opts: o, failed: make(chan struct{})}
 	cache := pebble.NewCache(o.CacheBytes)
 	defer cache.Unref()

@@ -35,7 +35,10 @@ func commit(t *testing.T, j *Journal, fill func(b *Batch)) {
 func parts(t *testing.T, j *Journal, w WindowID) []string {
 	t.Helper()
 	var out []string
-	err := j.Parts(w, func(p *Part) error {
+	err := j.Contents(w, func(b *Base) error {
+		out = append(out, fmt.Sprintf("base of %d", len(b.Parts)))
+		return nil
+	}, func(p *Part) error {
 		r, err := p.Decode()
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 const (
 	kindFormat     = 'f'
 	kindPart       = 'p'
+	kindBase       = 'b'
 	kindSettled    = 's'
 	kindMark       = 'u'
 	kindIncomplete = 'i'

@@ -59,10 +59,11 @@ func (p *Part) Decode() (*pharosv1.Revision, error) {
 	return r, nil
 }
 
-// Parts calls fn with every part of a window, ordered by task, agent and
+// parts calls fn with every part of a window, ordered by task, agent and
 // part, and stops at its first error.
-func (j *Journal) Parts(w WindowID, fn func(p *Part) error) error {
-	return j.scan(appendWindow(nil, kindPart, w), func(key, value []byte) error {
+func (j *Journal) parts(from pebble.Reader, w WindowID, fn func(p *Part) error) error {
+	prefix := appendWindow(nil, kindPart, w)
+	return j.scanRange(from, prefix, after(prefix), func(key, value []byte) error {
 		_, rest, err := cutWindow(key)
 		if err != nil {
 			return err
@@ -118,7 +119,7 @@ func (j *Journal) windows(kind byte, fn func(WindowID)) error {
 // their numbers, and stops at its first error.
 func (j *Journal) Samples(from uint64, fn func(seq uint64, agent string, s *pharosv1.Samples) error) error {
 	lower := binary.BigEndian.AppendUint64([]byte{kindSamples}, from)
-	return j.scanRange(lower, after([]byte{kindSamples}), func(key, value []byte) error {
+	return j.scanRange(j.db, lower, after([]byte{kindSamples}), func(key, value []byte) error {
 		if len(key) != 9 {
 			return errKey
 		}
@@ -182,11 +183,11 @@ func (j *Journal) State() (*pharosv1.ClusterState, error) {
 
 // scan calls fn with every record whose key begins with prefix.
 func (j *Journal) scan(prefix []byte, fn func(key, value []byte) error) error {
-	return j.scanRange(prefix, after(prefix), fn)
+	return j.scanRange(j.db, prefix, after(prefix), fn)
 }
 
-func (j *Journal) scanRange(from, to []byte, fn func(key, value []byte) error) error {
-	it, err := j.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+func (j *Journal) scanRange(reader pebble.Reader, from, to []byte, fn func(key, value []byte) error) error {
+	it, err := reader.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return fmt.Errorf("cannot read journal %q: %w", j.opts.Dir, err)
 	}

@@ -26,7 +26,11 @@ import (
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
-const childEnv = "PHAROS_TEST_COMPUTE_DIR"
+const (
+	childEnv = "PHAROS_TEST_COMPUTE_DIR"
+	// blindEnv makes the child believe that its disk has room.
+	blindEnv = "PHAROS_TEST_COMPUTE_BLIND"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
@@ -58,7 +62,10 @@ func runChild(dir string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	o := Options{ID: "cmp_1", Dir: dir, Store: s, Tick: 5 * time.Millisecond, Debounce: 20 * time.Millisecond, CommitEvery: 5 * time.Millisecond,
 		SyncEvery: 150 * time.Millisecond, Idle: 50 * time.Millisecond, ForgetEvery: 20 * time.Millisecond, RollupWait: 20 * time.Millisecond, Logger: log}
-	o.Journal.ReserveBytes = 1 << 20
+	o.Journal.ReserveBytes, o.Journal.BallastBytes, o.Journal.MemTableBytes = 1<<20, 4<<20, 4<<20
+	if os.Getenv(blindEnv) != "" {
+		o.Journal.Free = func(string) (uint64, error) { return 1 << 40, nil }
+	}
 	c, err := New(o)
 	if err != nil {
 		return err

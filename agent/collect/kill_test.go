@@ -47,7 +47,11 @@ func child(data, planFile, delivered string) error {
 	if err := proto.Unmarshal(body, plan); err != nil {
 		return err
 	}
-	c, err := New(Options{DataDir: data, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+	logged, err := os.OpenFile(delivered+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	c, err := New(Options{DataDir: data, Logger: slog.New(slog.NewTextHandler(logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Location: time.UTC, CheckpointInterval: 20 * time.Millisecond, SweepInterval: 200 * time.Millisecond, Grace: 200 * time.Millisecond})
 	if err != nil {
 		return err
@@ -129,6 +133,11 @@ func TestKill(t *testing.T) {
 	w.must(os.WriteFile(planFile, plan, 0o600))
 	self, err := os.Executable()
 	w.must(err)
+	t.Cleanup(func() {
+		if log, err := os.ReadFile(delivered + ".log"); t.Failed() && err == nil {
+			t.Logf("the agents said:\n%s", log)
+		}
+	})
 	start := func() *exec.Cmd {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), childEnv+"="+data+":"+planFile+":"+delivered)

@@ -27,6 +27,12 @@ const (
 	// surely is how many bytes must be alike before a file is taken for a copy
 	// of another by its content alone.
 	surely = 64
+	// alike is how many bytes of two files are compared to tell whether one may
+	// be a copy of the other.
+	alike = 1 << 20
+	// racy is how young a file's last change may be for the next one to have the
+	// same time stamp, of which kernels have a few hundred a second.
+	racy = 20 * time.Millisecond
 )
 
 // path is a log by its name, with the generations of it that are being read;
@@ -45,9 +51,12 @@ type path struct {
 type generation struct {
 	id      files.Inode
 	file    *os.File
-	content files.Content // up to the largest offset
+	far     int64         // how far it was read by whoever has read most
+	content files.Content // up to far
 	seen    int64         // size when last looked at
-	mtimeNs int64
+	mtimeNs int64         // and modification time
+	settled bool          // and whether every later change has a later time
+	since   since         // while far is 0: what it may have missed
 	cursors []*cursor
 	gone    time.Time // when it stopped being live; zero while it is
 	grown   time.Time // when it was last seen to grow after that
@@ -56,6 +65,27 @@ type generation struct {
 	more    bool      // the last turn did not come to its end
 	deleted bool
 }
+
+// since bounds the files beside a log that may be generations of it that nobody
+// has read: changed at mtimeNs or later and made at birthNs or later, where
+// that is known.
+type since struct{ MtimeNs, BirthNs int64 }
+
+// note keeps what stat says.
+func (g *generation) note(info files.Info) {
+	g.seen, g.mtimeNs = info.Size, info.MtimeNs
+	g.settled = time.Since(time.Unix(0, info.MtimeNs)) > racy
+}
+
+// unchanged reports whether nothing can have happened since note.
+func (g *generation) unchanged(info files.Info) bool {
+	return g.settled && info.Size == g.seen && info.MtimeNs == g.mtimeNs
+}
+
+// stands reports whether what was read of a generation still stands in its
+// file. What was read before the call, and after g.far was known, then is of
+// this generation, and of no later one.
+func (g *generation) stands() (bool, error) { return g.content.MatchesTail(g.file, g.far) }
 
 // cursor is where tasks stand in a generation.
 type cursor struct {
@@ -85,15 +115,6 @@ func (p *path) live() *generation {
 		return p.generations[n-1]
 	}
 	return nil
-}
-
-// furthest is how far the generation was read by whoever has read most.
-func (g *generation) furthest() int64 {
-	far := int64(0)
-	for _, c := range g.cursors {
-		far = max(far, c.offset)
-	}
-	return far
 }
 
 // follow makes the task read a log.
@@ -156,8 +177,14 @@ func (c *Collector) attach(p *path, g *generation, t *task, offset int64) {
 			}
 		}
 	}
+	if offset > g.far {
+		if content, err := files.Of(g.file, offset); err == nil {
+			g.content, g.far = content, offset
+		} else {
+			offset = 0 // truncated meanwhile
+		}
+	}
 	g.cursors = append(g.cursors, &cursor{offset: offset, tasks: []*task{t}, state: logpipe.FileState{Path: p.name}})
-	c.moveContent(g)
 }
 
 // lastLineEnd is where reading starts at the end of a file: after the last whole line.
@@ -205,12 +232,9 @@ func (c *Collector) isCopy(name string) bool {
 					return true
 				}
 			}
-			if g := p.live(); g != nil && info.Size < g.furthest() {
-				// Perhaps the beginning of a copy that is just being made.
-				if same, err := files.Same(g.file, f, 0, info.Size); same && err == nil {
-					c.postponed[name] = true
-					return true
-				}
+			if g := p.live(); g != nil && (info.Size < g.far || g.far == 0) && g.holds(f, info.Size) {
+				c.postponed[name] = true // perhaps the beginning of a copy that is just being made
+				return true
 			}
 		}
 		for _, g := range p.generations {
@@ -225,7 +249,14 @@ func (c *Collector) isCopy(name string) bool {
 // copied reports whether f is a copy of what is being read. A copy is no longer
 // than its original; a file that only begins alike soon is.
 func (g *generation) copied(f *os.File, info files.Info) bool {
-	return g.id != info.Inode && g.content.HeadLen >= surely && info.Size <= g.seen && matches(g.content, f, g.furthest(), info.Size)
+	return g.id != info.Inode && g.content.HeadLen >= surely && info.Size <= g.seen && matches(g.content, f, g.far, info.Size)
+}
+
+// holds reports whether g begins with the bytes of f: then f is a copy of it,
+// whole or in the making.
+func (g *generation) holds(f *os.File, size int64) bool {
+	same, err := files.Same(g.file, f, 0, min(size, alike))
+	return same && err == nil
 }
 
 // wasRead reports whether f is a copy of a generation that was read to its end.
@@ -261,8 +292,19 @@ func (c *Collector) openLive(p *path) *generation {
 		return nil
 	}
 	c.fail(p, nil)
+	g.since = c.sinceNow(g)
 	p.generations = append(p.generations, g)
 	return g
+}
+
+// sinceNow bounds what a log may miss that is seen for the first time: what was
+// rotated away before is not its business.
+func (c *Collector) sinceNow(g *generation) since {
+	s := since{MtimeNs: g.mtimeNs + 1}
+	if g.id.BirthNs != 0 {
+		s.BirthNs = time.Now().Add(-racy).UnixNano()
+	}
+	return s
 }
 
 func (c *Collector) openGeneration(name string) (*generation, error) {
@@ -276,7 +318,9 @@ func (c *Collector) openGeneration(name string) (*generation, error) {
 	if err != nil {
 		real = name
 	}
-	return &generation{id: info.Inode, file: f, seen: info.Size, mtimeNs: info.MtimeNs, serial: c.o.Now().UnixNano(), real: real}, nil
+	g := &generation{id: info.Inode, file: f, serial: c.o.Now().UnixNano(), real: real}
+	g.note(info)
+	return g, nil
 }
 
 // shut closes the file of a generation that isn't followed.
@@ -321,11 +365,11 @@ func (c *Collector) look(p *path) {
 		p.missing = true
 		c.fail(p, nil)
 		if g != nil {
-			c.retire(g)
+			c.retire(p, g)
 		}
 		if n := len(p.generations); n > 0 && (g != nil || p.rescan) {
 			last := p.generations[n-1]
-			c.addNewer(p, last.mtimeNs, last.id.BirthNs, files.Inode{})
+			c.addNewer(p, since{last.mtimeNs, last.id.BirthNs}, nil)
 		}
 		p.rescan = false
 		return
@@ -355,41 +399,31 @@ func (c *Collector) look(p *path) {
 		return
 	}
 	if g.id != info.Inode {
-		c.retire(g)
+		c.retire(p, g)
 		c.advance(p)
 		return
 	}
-	truncated := info.Size < g.furthest() || info.Size < g.seen && g.furthest() == 0
-	if !truncated && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
-		// Truncated and written again past our place: then other bytes stand before it.
-		same, err := g.content.MatchesTail(g.file, g.furthest())
-		if err != nil {
-			c.fail(p, err)
-			return
-		}
-		truncated = !same
-	}
-	if truncated {
-		c.truncated(p, g, info)
+	if g.unchanged(info) {
 		return
 	}
-	if g.furthest() == 0 && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
-		// Nothing was read that would show whether these are still the same
-		// bytes: it may have been copied and truncated any number of times.
-		added := c.addNewer(p, g.mtimeNs, 0, info.Inode)
-		c.reorder(p, g)
-		if added { // what was seen is in there
-			if info, err = files.StatFile(g.file); err != nil {
-				c.fail(p, err)
-				return
-			}
-			g.seen = min(g.seen, info.Size)
+	before := g.seen
+	if g.far == 0 {
+		g.note(info)
+		if added := c.catchUp(p, g); !added && info.Size < before {
+			c.countLost(p, g, 0, before)
 		}
+		return
 	}
-	if info.Size < g.seen {
-		c.countLost(p, g, g.seen-info.Size) // cut off behind our place
+	same, err := g.stands()
+	switch {
+	case err != nil:
+		c.fail(p, err)
+	case !same:
+		c.truncated(p, g)
+	default:
+		g.note(info)
+		c.countLost(p, g, info.Size, before) // if it was cut off behind our place
 	}
-	g.seen, g.mtimeNs = info.Size, info.MtimeNs
 }
 
 // reorder puts a generation that is live again at the end.
@@ -398,10 +432,14 @@ func (c *Collector) reorder(p *path, g *generation) {
 }
 
 // retire ends a generation's being live; it is read to its end.
-func (c *Collector) retire(g *generation) {
-	if info, err := files.StatFile(g.file); err == nil {
-		g.seen, g.mtimeNs = info.Size, info.MtimeNs
+func (c *Collector) retire(p *path, g *generation) {
+	if g.far == 0 {
+		c.catchUp(p, g)
 	}
+	if info, err := files.StatFile(g.file); err == nil {
+		g.note(info)
+	}
+	c.log.Debug("log generation was rotated away", "path", p.name, "generation", g.name(), "read", g.far, "size", g.seen)
 	g.gone = c.o.Now()
 	g.grown = g.gone
 	c.dirty = true
@@ -413,16 +451,14 @@ func (c *Collector) addFresh(p *path, g *generation) {
 	for _, t := range p.tasks {
 		c.attach(p, g, t, 0)
 	}
-	c.dirty = true
+	g.more, p.changed, c.dirty = true, true, true
+	c.log.Debug("log generation begins", "path", p.name, "generation", g.name(), "file", g.real, "live", g.gone.IsZero(), "size", g.seen)
 }
 
 // finish closes a generation and remembers it.
 func (c *Collector) finish(p *path, g *generation) {
-	far := g.furthest()
-	if len(g.cursors) > 0 {
-		c.moveContent(g)
-	}
-	c.known[g.id] = knownFile{Name: p.name, Inode: g.id, Content: g.content, Offset: far, AtMs: c.o.Now().UnixMilli()}
+	c.known[g.id] = knownFile{Name: p.name, Inode: g.id, Content: g.content, Offset: g.far, AtMs: c.o.Now().UnixMilli()}
+	c.log.Debug("log generation is finished", "path", p.name, "generation", g.name(), "read", g.far)
 	for _, t := range p.tasks {
 		for _, w := range t.windows {
 			if r := w.receipts[g]; r != nil {
@@ -435,13 +471,6 @@ func (c *Collector) finish(p *path, g *generation) {
 	c.open--
 	p.generations = slices.DeleteFunc(p.generations, func(x *generation) bool { return x == g })
 	c.dirty = true
-}
-
-// moveContent brings the hashes up to the furthest offset.
-func (c *Collector) moveContent(g *generation) {
-	if content, err := g.content.Move(g.file, g.furthest()); err == nil {
-		g.content = content
-	}
 }
 
 // forgetPaths drops logs that are gone and read. Should the name come again,

@@ -51,9 +51,14 @@ func (c *Collector) readGeneration(p *path, g *generation, now time.Time) (more 
 		return false
 	}
 	g.deleted = info.Deleted
-	if !g.gone.IsZero() && (info.Size != g.seen || info.MtimeNs != g.mtimeNs) {
-		g.grown = now
-		g.seen, g.mtimeNs = info.Size, info.MtimeNs
+	if !g.gone.IsZero() && !g.unchanged(info) {
+		if c.overwritten(p, g) {
+			return false
+		}
+		if info.Size != g.seen || info.MtimeNs != g.mtimeNs {
+			g.grown = now
+		}
+		g.note(info)
 	}
 	ended := !g.gone.IsZero() && now.Sub(g.grown) >= endlessAfter
 	moved := false
@@ -76,7 +81,6 @@ func (c *Collector) readGeneration(p *path, g *generation, now time.Time) (more 
 	}
 	if moved {
 		g.merge()
-		c.moveContent(g)
 		c.dirty = true
 	}
 	g.more = more
@@ -164,7 +168,7 @@ func (c *Collector) readBlock(p *path, g *generation, cur *cursor, size int64, e
 		if i >= 0 {
 			n = i + 1
 		}
-		if !g.hashTo(cur.offset + int64(n)) {
+		if !c.accept(p, g, cur.offset, block[:n]) {
 			return 0, nil
 		}
 		cur.long = i < 0
@@ -176,7 +180,7 @@ func (c *Collector) readBlock(p *path, g *generation, cur *cursor, size int64, e
 	case end > 0:
 	case n == len(c.buf) || n > logrule.MaxLine:
 		// A line without end: its beginning counts as a line that was cut.
-		if !g.hashTo(cur.offset + int64(n)) {
+		if !c.accept(p, g, cur.offset, block) {
 			return 0, nil
 		}
 		cur.long = true
@@ -188,7 +192,7 @@ func (c *Collector) readBlock(p *path, g *generation, cur *cursor, size int64, e
 	default:
 		return 0, nil
 	}
-	if !g.hashTo(cur.offset + int64(end)) {
+	if !c.accept(p, g, cur.offset, block[:end]) {
 		return 0, nil
 	}
 	c.process(p, g, cur, block[:end], size, now)
@@ -196,18 +200,44 @@ func (c *Collector) readBlock(p *path, g *generation, cur *cursor, size int64, e
 	return int64(end), nil
 }
 
-// hashTo brings the hashes up to offset before what stands there is counted.
-// It fails when the file was truncated meanwhile; then the same bytes are found
-// in the copy by the hashes there are.
-func (g *generation) hashTo(offset int64) bool {
-	if offset <= g.furthest() {
-		return true
+// accept brings the content of a generation up to the end of a block that was
+// read at offset, before the block is counted. The file may be truncated and
+// written again between any two steps, so everything that was learned of it is
+// confirmed last, by what stands for the generation: what was read of it
+// before or, of a new one, the block itself. If that is gone, nothing has
+// happened and the next look finds out what it was.
+func (c *Collector) accept(p *path, g *generation, offset int64, block []byte) bool {
+	end := offset + int64(len(block))
+	content, stat := g.content, files.Info{Size: g.seen, MtimeNs: g.mtimeNs}
+	var same bool
+	var err error
+	if g.far == 0 {
+		if stat, err = files.StatFile(g.file); err != nil {
+			return false
+		}
+		if g.gone.IsZero() && !g.unchanged(stat) {
+			c.catchUp(p, g) // the last time that tells copies of it from what it has missed
+		}
 	}
-	content, err := g.content.Move(g.file, offset)
-	if err != nil {
+	if end > g.far {
+		if content, err = g.content.Move(g.file, end); err != nil {
+			p.changed = true
+			return false
+		}
+	}
+	if g.far > 0 {
+		same, err = g.stands()
+	} else {
+		same, err = files.HasAt(g.file, block, offset)
+	}
+	if !same || err != nil {
+		p.changed = true
 		return false
 	}
-	g.content = content
+	if g.far == 0 {
+		g.note(stat)
+	}
+	g.content, g.far = content, max(g.far, end)
 	return true
 }
 
@@ -288,13 +318,16 @@ func (f *flow) take(block []byte, nowMs int64) []byte {
 	return block
 }
 
-// countLost counts bytes that vanished before they were read.
-func (c *Collector) countLost(p *path, g *generation, lost int64) {
-	if lost == 0 {
-		return
-	}
+// countLost counts the bytes from one offset to another that vanished, for
+// whom had not read them.
+func (c *Collector) countLost(p *path, g *generation, from, to int64) {
 	nowMs := c.o.Now().UnixMilli()
 	for _, cur := range g.cursors {
+		lost := to - max(from, cur.offset)
+		if lost <= 0 {
+			continue
+		}
+		c.log.Debug("bytes of a log are lost", "path", p.name, "generation", g.name(), "offset", cur.offset, "bytes", lost)
 		for _, t := range cur.tasks {
 			w := t.lines.At(nowMs)
 			part := t.touch(c, w, nowMs)

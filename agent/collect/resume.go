@@ -48,16 +48,17 @@ func (c *Collector) takeUp(wanted map[string]bool) {
 // resume finds the generations of a log that the checkpoint was reading, under
 // whatever names they have now.
 func (c *Collector) resume(p *path, s pathState) {
+	var lost []generationState
 	for _, gs := range s.Generations {
 		if !gs.wanted(p) {
 			continue
 		}
 		g, live := c.locate(p, gs)
 		if g == nil {
-			c.lostState(p, gs)
+			lost = append(lost, gs)
 			continue
 		}
-		g.content, g.serial = gs.Content, gs.Serial
+		g.content, g.far, g.serial, g.since, g.settled = gs.Content, gs.Far, gs.Serial, gs.Since, false
 		if live {
 			g.seen, g.mtimeNs = min(gs.Seen, g.seen), gs.MtimeNs // look takes it from there
 		}
@@ -80,14 +81,25 @@ func (c *Collector) resume(p *path, s pathState) {
 		}
 		p.generations = append(p.generations, g)
 	}
+	added := false
 	if len(p.generations) == 0 && len(s.Generations) > 0 {
 		// All are gone: what was rotated away since is still to be read.
 		last := s.Generations[len(s.Generations)-1]
-		var live files.Inode
-		if info, err := files.Stat(p.name); err == nil {
-			live = info.Inode
+		bound := since{MtimeNs: last.MtimeNs}
+		if last.Far > 0 {
+			bound.MtimeNs++
 		}
-		c.addNewer(p, last.MtimeNs+1, 0, live)
+		if live, err := c.openGeneration(p.name); err == nil {
+			added = c.addNewer(p, bound, live)
+			c.shut(live)
+		} else {
+			added = c.addNewer(p, bound, nil)
+		}
+	}
+	for _, gs := range lost {
+		if gs.Far > 0 || !added { // else it is among them: nothing tells which
+			c.lostState(p, gs)
+		}
 	}
 	p.rescan = true
 	c.look(p)
@@ -100,19 +112,11 @@ func (gs generationState) wanted(p *path) bool {
 	})
 }
 
-func (gs generationState) furthest() int64 {
-	far := int64(0)
-	for _, cs := range gs.Cursors {
-		far = max(far, cs.Offset)
-	}
-	return far
-}
-
 // locate opens the file that holds a generation: by inode and content under
 // its own name, where it stood before or beside it; or a copy with the same
 // content, which may have taken its place.
 func (c *Collector) locate(p *path, gs generationState) (g *generation, live bool) {
-	offset := gs.furthest()
+	offset := gs.Far
 	try := func(name string, sameInode bool) *generation {
 		g, err := c.openGeneration(name)
 		if err != nil {
@@ -162,7 +166,7 @@ func (c *Collector) locate(p *path, gs generationState) (g *generation, live boo
 
 // lostState counts what a generation that can't be found still had unread.
 func (c *Collector) lostState(p *path, gs generationState) {
-	g := &generation{id: gs.Inode, serial: gs.Serial, seen: gs.Seen}
+	g := &generation{id: gs.Inode, serial: gs.Serial}
 	for _, cs := range gs.Cursors {
 		cur := &cursor{offset: cs.Offset}
 		for _, id := range cs.Tasks {
@@ -172,8 +176,8 @@ func (c *Collector) lostState(p *path, gs generationState) {
 		}
 		g.cursors = append(g.cursors, cur)
 	}
-	c.countLost(p, g, max(0, gs.Seen-gs.furthest()))
-	c.log.Warn("a log generation is gone", "path", p.name, "unread_bytes_at_least", max(0, gs.Seen-gs.furthest()), "exists", exists(p.name))
+	c.countLost(p, g, 0, gs.Seen)
+	c.log.Warn("a log generation is gone", "path", p.name, "unread_bytes_at_least", max(0, gs.Seen-gs.Far), "exists", exists(p.name))
 }
 
 func exists(name string) bool {

@@ -3,7 +3,6 @@ package collect
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -12,42 +11,41 @@ import (
 
 // truncated handles copy-truncate and its kin: what was not read yet may stand
 // in the copy; then the file begins anew.
-func (c *Collector) truncated(p *path, g *generation, info files.Info) {
-	far := g.furthest()
-	fresh, err := c.openGeneration(p.name)
+func (c *Collector) truncated(p *path, g *generation) {
+	fresh := &generation{id: g.id, file: g.file, real: g.real, serial: c.o.Now().UnixNano(), since: since{MtimeNs: g.mtimeNs}}
+	info, err := files.StatFile(g.file)
 	if err != nil {
 		c.fail(p, err)
 		return
 	}
-	before := g.seen
-	found := c.retireInPlace(p, g)
-	lost := max(0, before-far)
-	if found {
-		lost = max(0, before-g.seen)
-	}
-	added := c.addNewer(p, g.mtimeNs, 0, info.Inode)
-	if found || far > 0 || !added {
-		c.countLost(p, g, lost)
+	fresh.note(info)
+	if cp := c.findCopy(p, g.content, g.far, g.id); cp != nil {
+		c.countLost(p, g, cp.seen, g.seen)
+		g.file, g.id, g.real = cp.file, cp.id, cp.real
+		g.seen, g.mtimeNs, g.settled = cp.seen, max(cp.mtimeNs, g.mtimeNs), false
+		g.gone = c.o.Now()
+		g.grown = g.gone
+		c.log.Debug("log was truncated; its copy goes on", "path", p.name, "generation", g.name(), "file", g.real, "read", g.far, "size", g.seen)
+	} else {
+		c.log.Debug("log was truncated", "path", p.name, "generation", g.name(), "read", g.far, "size", g.seen)
+		c.countLost(p, g, 0, g.seen)
+		p.generations = slices.DeleteFunc(p.generations, func(x *generation) bool { return x == g })
 	}
 	c.addFresh(p, fresh)
+	c.catchUp(p, fresh)
 }
 
-// retireInPlace replaces a generation whose bytes are gone from its inode by
-// the copy of them, and reports whether there is one.
-func (c *Collector) retireInPlace(p *path, g *generation) bool {
-	far := g.furthest()
-	cp := c.findCopy(p, g.content, far, g.id)
-	g.file.Close()
-	if cp == nil {
-		c.open--
-		p.generations = slices.DeleteFunc(p.generations, func(x *generation) bool { return x == g })
+// overwritten ends a rotated generation when other bytes took the place of its
+// own, as when each copy of a log is made over the one before.
+func (c *Collector) overwritten(p *path, g *generation) bool {
+	if g.far == 0 {
 		return false
 	}
-	g.file, g.id, g.real = cp.file, cp.id, cp.real
-	c.open--
-	g.seen, g.mtimeNs = cp.seen, max(cp.mtimeNs, g.mtimeNs)
-	g.gone = c.o.Now()
-	g.grown = g.gone
+	if same, err := g.stands(); same || err != nil {
+		return false
+	}
+	c.countLost(p, g, 0, g.seen)
+	c.finish(p, g)
 	return true
 }
 
@@ -96,15 +94,14 @@ func (c *Collector) findCopyOnce(p *path, content files.Content, offset int64, n
 		if s.Inode == not || s.Size < offset || c.following(s.Inode) {
 			continue
 		}
-		if k, ok := c.known[s.Inode]; ok && k.Offset >= s.Size {
-			continue
-		}
 		g, again := c.openSibling(p, s)
 		if g == nil {
 			moved = moved || again
 			continue
 		}
-		if ok, err := content.Matches(g.file, offset); ok && err == nil {
+		k, ok := c.known[s.Inode]
+		finished := ok && k.Offset >= s.Size && matches(k.Content, g.file, k.Offset, s.Size)
+		if ok, err := content.Matches(g.file, offset); ok && err == nil && !finished {
 			return g, false
 		}
 		c.shut(g)
@@ -117,7 +114,7 @@ func (c *Collector) following(id files.Inode) bool {
 	for _, p := range c.paths {
 		for _, g := range p.generations {
 			if g.id == id {
-				return true
+				return g.gone.IsZero() || !c.overwritten(p, g)
 			}
 		}
 	}
@@ -136,45 +133,57 @@ func (c *Collector) advance(p *path) {
 	if err != nil {
 		return
 	}
-	if n := len(p.generations); n > 0 {
-		last := p.generations[n-1]
-		if last.continues(fresh) {
-			last.file.Close()
-			c.open--
-			last.file, last.id, last.real, last.seen, last.mtimeNs, last.gone = fresh.file, fresh.id, fresh.real, fresh.seen, fresh.mtimeNs, time.Time{}
-			return
-		}
-		c.addNewer(p, last.mtimeNs, last.id.BirthNs, fresh.id)
+	n := len(p.generations)
+	if n == 0 {
+		fresh.since = c.sinceNow(fresh)
+		c.addFresh(p, fresh)
+		return
 	}
+	last := p.generations[n-1]
+	if last.continues(fresh) {
+		last.file.Close()
+		c.open--
+		last.file, last.id, last.real, last.seen, last.mtimeNs, last.settled, last.gone = fresh.file, fresh.id, fresh.real, fresh.seen, fresh.mtimeNs, false, time.Time{}
+		return
+	}
+	fresh.since = since{last.mtimeNs, last.id.BirthNs}
 	c.addFresh(p, fresh)
+	c.catchUp(p, fresh)
 }
 
 // continues reports whether fresh is a copy of g that took its place, as
 // editors make them: it holds all of g's bytes.
 func (g *generation) continues(fresh *generation) bool {
 	info, err := files.StatFile(g.file)
-	if err != nil || g.content.HeadLen < surely || fresh.seen < info.Size || !matches(g.content, fresh.file, g.furthest(), fresh.seen) {
+	if err != nil || g.content.HeadLen < surely || fresh.seen < info.Size || !matches(g.content, fresh.file, g.far, fresh.seen) {
 		return false
 	}
-	same, err := files.Same(g.file, fresh.file, g.furthest(), info.Size)
+	same, err := files.Same(g.file, fresh.file, g.far, info.Size)
 	return same && err == nil
 }
 
-// beginsWith reports whether g is the file live and all of f stands at its
-// beginning: then f is a copy of what is still to be read.
-func (g *generation) beginsWith(live files.Inode, f *os.File, size int64) bool {
-	if g.id != live || g.furthest() > 0 {
-		return false
+// catchUp adds the rotated generations that a live one of which nothing was
+// read has missed: until it is known by what was read of it, it may have been
+// copied and truncated any number of times. It reports whether there are any.
+func (c *Collector) catchUp(p *path, g *generation) (added bool) {
+	if added = c.addNewer(p, g.since, g); added {
+		if info, err := files.StatFile(g.file); err == nil {
+			g.seen = min(g.seen, info.Size) // what else was seen is in them
+		}
+		c.reorder(p, g)
 	}
-	same, err := files.Same(g.file, f, 0, size)
-	return same && err == nil
+	return added
 }
 
 // addNewer adds rotated generations that nobody has read: those beside the log
-// that were written after mtimeNs and made after birthNs. It reports whether there are any.
-func (c *Collector) addNewer(p *path, mtimeNs, birthNs int64, live files.Inode) (added bool) {
+// within the bound that are no copies of what is or will be read. live, if not
+// nil, is the file under the name. A copy of what stands in it is left alone,
+// whole or in the making: a file that holds other bytes than live when the two
+// are compared is a copy of what stood there before, and it is whole, for live
+// was truncated since. It reports whether there are any.
+func (c *Collector) addNewer(p *path, bound since, live *generation) (added bool) {
 	for range renameTries {
-		some, moved := c.addNewerOnce(p, mtimeNs, birthNs, live)
+		some, moved := c.addNewerOnce(p, bound, live)
 		added = added || some
 		if !moved {
 			break
@@ -183,14 +192,14 @@ func (c *Collector) addNewer(p *path, mtimeNs, birthNs int64, live files.Inode) 
 	return added
 }
 
-func (c *Collector) addNewerOnce(p *path, mtimeNs, birthNs int64, live files.Inode) (added, moved bool) {
+func (c *Collector) addNewerOnce(p *path, bound since, live *generation) (added, moved bool) {
 	siblings, err := files.Siblings(p.name)
 	if err != nil {
 		c.fail(p, err)
 		return false, false
 	}
 	for _, s := range siblings {
-		if s.Inode == live || s.MtimeNs < mtimeNs || birthNs != 0 && s.BirthNs <= birthNs || c.paths[s.Path] != nil || c.following(s.Inode) {
+		if s.MtimeNs < bound.MtimeNs || s.BirthNs < bound.BirthNs || c.paths[s.Path] != nil || live != nil && live.id == s.Inode || c.following(s.Inode) {
 			continue
 		}
 		g, again := c.openSibling(p, s)
@@ -200,7 +209,8 @@ func (c *Collector) addNewerOnce(p *path, mtimeNs, birthNs int64, live files.Ino
 		}
 		k, ok := c.known[s.Inode]
 		copied := ok && matches(k.Content, g.file, k.Offset, s.Size) || c.wasRead(s.Path, g.file, s.Info) ||
-			slices.ContainsFunc(p.generations, func(old *generation) bool { return old.copied(g.file, s.Info) || old.beginsWith(live, g.file, s.Size) })
+			live != nil && live.far == 0 && live.holds(g.file, s.Size) ||
+			slices.ContainsFunc(p.generations, func(old *generation) bool { return old.copied(g.file, s.Info) })
 		if copied {
 			c.shut(g)
 			continue

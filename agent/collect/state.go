@@ -43,8 +43,10 @@ type pathState struct {
 type generationState struct {
 	Inode   files.Inode
 	Content files.Content
+	Far     int64
 	Seen    int64
 	MtimeNs int64
+	Since   since
 	Serial  int64
 	Real    string
 	Cursors []cursorState
@@ -102,7 +104,7 @@ func (c *Collector) snapshot() state {
 	for _, p := range c.paths {
 		ps := pathState{Name: p.name}
 		for _, g := range p.generations {
-			gs := generationState{Inode: g.id, Content: g.content, Seen: g.seen, MtimeNs: g.mtimeNs, Serial: g.serial, Real: g.real}
+			gs := generationState{Inode: g.id, Content: g.content, Far: g.far, Seen: g.seen, MtimeNs: g.mtimeNs, Since: g.since, Serial: g.serial, Real: g.real}
 			for _, cur := range g.cursors {
 				cs := cursorState{Offset: cur.offset, Long: cur.long, State: cur.state.AppendBinary(nil)}
 				for _, t := range cur.tasks {

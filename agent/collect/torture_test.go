@@ -132,6 +132,26 @@ var tortureRows = []tortureRow{
 		w.look()
 		w.write("x.log", 40)
 	}},
+	{name: "copied over the last copy and truncated, twice", what: func(w *world) {
+		w.copy("x.log", "x.log.1")
+		w.truncate("x.log")
+		w.look()
+		w.write("x.log", 7)
+		w.look()
+		w.copy("x.log", "x.log.1")
+		w.truncate("x.log")
+		w.look()
+		w.write("x.log", 5)
+	}, lost: map[string]int{behind: 10, down: 10}, note: "the first copy went before it was read: counted as lost bytes"},
+	{name: "copied over the last copy and truncated while the new lines are not read", what: func(w *world) {
+		w.copy("x.log", "x.log.1")
+		w.truncate("x.log")
+		w.look()
+		w.write("x.log", 7)
+		w.copy("x.log", "x.log.1")
+		w.truncate("x.log")
+		w.write("x.log", 30)
+	}, lost: map[string]int{behind: 10, down: 10}, note: "as above"},
 	{name: "renamed twice, no new file", what: func(w *world) {
 		w.rename("x.log", "x.log.1")
 		w.write("x.log", 5)

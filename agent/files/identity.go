@@ -140,6 +140,22 @@ func Same(a, b *os.File, from, to int64) (bool, error) {
 	return true, nil
 }
 
+// HasAt reports whether want stands in f at offset.
+func HasAt(f *os.File, want []byte, offset int64) (bool, error) {
+	var x [16 << 10]byte
+	for len(want) > 0 {
+		n := min(len(want), len(x))
+		if got, err := f.ReadAt(x[:n], offset); got < n {
+			return false, ignoreEOF(err)
+		}
+		if !bytes.Equal(x[:n], want[:n]) {
+			return false, nil
+		}
+		want, offset = want[n:], offset+int64(n)
+	}
+	return true, nil
+}
+
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -148,6 +164,9 @@ func ignoreEOF(err error) error {
 }
 
 func hashAt(f *os.File, at int64, n int) (uint64, error) {
+	if n == 0 {
+		return 0, nil // so that a zero Content is that of nothing
+	}
 	var buf [headMax]byte
 	if got, err := f.ReadAt(buf[:n], at); got < n {
 		return 0, fmt.Errorf("cannot read %d bytes at %d of %q: %w", n, at, f.Name(), err)

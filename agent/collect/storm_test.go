@@ -14,9 +14,9 @@ import (
 // TestRotationStorm rotates a log as fast as it can while the agent looks at it
 // as fast as it can, so that a rotation falls between any two of its steps.
 func TestRotationStorm(t *testing.T) {
-	rounds := 150
+	rounds := 30
 	if testing.Short() {
-		rounds = 15
+		rounds = 5
 	}
 	for _, how := range []struct {
 		name   string
@@ -108,4 +108,61 @@ func copyTruncate(log, to string) error {
 		return err
 	}
 	return os.Truncate(log, 0)
+}
+
+// TestUnreadLogIsCopied walks through what the storm meets by chance: a log of
+// which nothing was read is copied and truncated between two steps of the agent.
+func TestUnreadLogIsCopied(t *testing.T) {
+	for name, steps := range map[string]func(w *world, p *path){
+		"copied before, truncated after a look": func(w *world, p *path) {
+			w.copy("x.log", "x.log.1")
+			w.c.look(p)
+			if len(p.generations) != 1 {
+				t.Errorf("the copy of what is still to be read is read, too: %d generations", len(p.generations))
+			}
+			w.truncate("x.log")
+			w.write("x.log", 3)
+			w.c.look(p)
+		},
+		"between look and read": func(w *world, p *path) {
+			w.c.look(p)
+			w.copy("x.log", "x.log.1")
+			w.truncate("x.log")
+			w.write("x.log", 30)
+			w.c.readGeneration(p, p.live(), w.now)
+		},
+		"twice between look and read": func(w *world, p *path) {
+			w.c.look(p)
+			for i, n := range []int{2, 4} {
+				w.copy("x.log", fmt.Sprintf("x.log.%d", 2-i))
+				w.truncate("x.log")
+				w.write("x.log", n)
+			}
+			w.c.readGeneration(p, p.live(), w.now)
+		},
+		"between reading and accepting a block": func(w *world, p *path) {
+			w.c.look(p)
+			g := p.live()
+			block, err := os.ReadFile(w.path("x.log"))
+			w.must(err)
+			w.copy("x.log", "x.log.1")
+			w.truncate("x.log")
+			w.write("x.log", 30)
+			if w.c.accept(p, g, 0, block) {
+				t.Error("a block that is gone was accepted")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.append("x.log", "")
+			w.start()
+			w.write("x.log", 10)
+			steps(w, w.c.paths[w.path("x.log")])
+			w.settle()
+			if o := w.outcome("m1-1"); o.lost != 0 || o.doubled != 0 || o.lostBytes != 0 {
+				t.Errorf("of %d lines %+v", w.written, o)
+			}
+		})
+	}
 }

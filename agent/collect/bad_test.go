@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -137,8 +138,54 @@ func TestBinary(t *testing.T) {
 	w.write("x.log", 10)
 	w.start()
 	w.expect(10)
-	if s := w.status("m1-1"); s.Lines.Bad == 0 || len(s.BadSamples) == 0 {
-		t.Errorf("counters %v, %d samples", s.Lines, len(s.BadSamples))
+	// Each line is counted once, those that can't be read as such; the zeros are one line without end, which is cut.
+	s := w.status("m1-1")
+	if lines := uint64(bytes.Count(noise, []byte("\n"))) + 10 + 1; s.Lines.Read != lines || s.Lines.Cut != 1 || s.Lines.Matched != 10 ||
+		s.Lines.Bad+s.Lines.Unmatched != lines-10 || len(s.BadSamples) == 0 {
+		t.Errorf("of %d lines: %v, %d samples", lines, s.Lines, len(s.BadSamples))
+	}
+	if len(w.c.buf) > blockSize {
+		t.Errorf("the buffer has grown to %d bytes", len(w.c.buf))
+	}
+}
+
+// asNobody calls f as a user that may read only what everybody may.
+func (w *world) asNobody(f func()) {
+	w.t.Helper()
+	if os.Geteuid() != 0 {
+		f()
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	w.must(unix.Setfsuid(65534))
+	defer unix.Setfsuid(0)
+	f()
+}
+
+func TestUnreadableFileStopsNoOther(t *testing.T) {
+	w := newWorld(t, all)
+	for dir := w.dir; strings.Contains(dir, t.Name()); dir = filepath.Dir(dir) {
+		w.must(os.Chmod(dir, 0o755))
+	}
+	w.start()
+	w.must(os.WriteFile(w.path("a.log"), []byte(w.lines(5)), 0))
+	w.write("x.log", 10)
+	look := func() {
+		w.asNobody(func() { w.c.discover(); w.read() })
+		w.c.checkpoint()
+		w.deliver()
+	}
+	look()
+	w.expect(10)
+	if e := w.fileError("a.log"); !strings.Contains(e, "permission denied") {
+		t.Errorf("error %q", e)
+	}
+	w.must(os.Chmod(w.path("a.log"), 0o644))
+	look()
+	w.expect(15)
+	if e := w.fileError("a.log"); e != "" {
+		t.Errorf("error %q", e)
 	}
 }
 
@@ -252,6 +299,13 @@ func TestDiskFull(t *testing.T) {
 	w.look()
 	w.look()
 	w.expect(20)
+	read := w.status("m1-1").Lines.Read
+	w.appendQuietly("x.log", 10)
+	w.look()
+	w.look()
+	if more := w.status("m1-1").Lines.Read - read; more != 0 {
+		t.Errorf("%d lines were read that can't be kept", more)
+	}
 	w.crash()
 	w.start()
 	w.look()
@@ -260,7 +314,7 @@ func TestDiskFull(t *testing.T) {
 	w.look()
 	w.look()
 	w.look()
-	w.expect(60_020)
+	w.expect(60_030)
 	if _, problems, _ := w.c.Status(); len(problems) != 0 {
 		t.Errorf("problems %q", problems)
 	}

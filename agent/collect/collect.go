@@ -74,7 +74,7 @@ type Collector struct {
 	buf       []byte
 	problem   string
 	stalled   bool      // the last state could not be kept: nothing more is read
-	reported  time.Time // the status, while nothing changes
+	reported  time.Time // the status
 
 	handlesMu sync.Mutex
 	handles   map[outbox.PartKey][]checkpoint.Handle
@@ -274,7 +274,7 @@ func (c *Collector) close() {
 	}
 }
 
-// Status tells how the tasks are doing, as of the last second.
+// Status tells how the tasks are doing, as of the last two seconds.
 func (c *Collector) Status() ([]*pharosv1.TaskStatus, []string, *pharosv1.AgentLoad) {
 	c.statusMu.Lock()
 	status, problems := c.status, c.problems

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pharos-stack/pharos/internal/logpipe"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -32,6 +33,18 @@ func countersOf(n *pharosv1.LineCounters) logpipe.Counters {
 // maxFilesReported bounds the files a heartbeat tells of for each task; those
 // with errors come first.
 const maxFilesReported = 100
+
+// reportEvery is how often the status is made: with a thousand files it costs
+// more than all else that is done while nothing happens.
+const reportEvery = 2 * time.Second
+
+// maybeReport makes the status when it is due.
+func (c *Collector) maybeReport(now time.Time) {
+	if now.Sub(c.reported) >= reportEvery || now.Before(c.reported) {
+		c.report()
+		c.reported = now
+	}
+}
 
 // report makes the status that heartbeats carry.
 func (c *Collector) report() {

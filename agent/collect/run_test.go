@@ -120,6 +120,14 @@ func TestFlowLimit(t *testing.T) {
 	if o.counted < 15 || o.counted > 25 || o.lines.ThrottledBytes == 0 {
 		t.Errorf("counted %d, throttled %d bytes", o.counted, o.lines.ThrottledBytes)
 	}
+	w.crash() // the limit holds over a restart
+	w.start()
+	w.write("x.log", 100)
+	w.look()
+	if now := w.outcome("m1-1"); now.counted != o.counted || now.lines.ThrottledBytes <= o.lines.ThrottledBytes {
+		t.Errorf("counted %d more after a restart within the minute", now.counted-o.counted)
+	}
+	o = w.outcome("m1-1")
 	w.now = w.now.Add(time.Minute)
 	w.write("x.log", 5)
 	w.look()

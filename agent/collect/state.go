@@ -30,6 +30,9 @@ type taskState struct {
 	ID         string
 	Discovered bool
 	Windows    []windowState
+	// FlowMinute and FlowTaken are the intake of the current minute, if limited.
+	FlowMinute int64
+	FlowTaken  uint64
 }
 
 // windowState is an open window as the encoded Revision that says all of it.
@@ -95,7 +98,7 @@ func (c *Collector) snapshot() state {
 		if t.lines == nil {
 			continue
 		}
-		ts := taskState{ID: t.id, Discovered: t.discovered}
+		ts := taskState{ID: t.id, Discovered: t.discovered, FlowMinute: t.flow.minute, FlowTaken: t.flow.taken}
 		for _, w := range t.windows {
 			ts.Windows = append(ts.Windows, windowState{w.encoded})
 		}
@@ -191,10 +194,7 @@ func (c *Collector) checkpoint() {
 	sealed = append(sealed, samples...)
 	if !c.dirty && len(sealed) == 0 && len(open) == 0 {
 		c.box.Put(nil, consumed)
-		if now.Sub(c.reported) >= time.Second || now.Before(c.reported) {
-			c.report()
-			c.reported = now
-		}
+		c.maybeReport(now)
 		return
 	}
 	// Without a place for sealed parts, parts stay open and go on in the slots.
@@ -244,7 +244,7 @@ func (c *Collector) checkpoint() {
 	}
 	c.dirty = false
 	c.box.Put(append(sealed, open...), consumed)
-	c.report()
+	c.maybeReport(now)
 }
 
 type sealedWindow struct {
@@ -388,6 +388,6 @@ func (c *Collector) setProblem(text string) {
 		} else {
 			c.log.Info("the state can be kept again")
 		}
+		c.report()
 	}
-	c.report()
 }

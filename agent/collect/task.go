@@ -133,7 +133,7 @@ func (c *Collector) restore(t *task) error {
 		return nil
 	}
 	s := c.restored.Tasks[i]
-	t.discovered = s.Discovered
+	t.discovered, t.flow.minute, t.flow.taken = s.Discovered, s.FlowMinute, s.FlowTaken
 	for _, w := range s.Windows {
 		r, err := decodeRevision(w.Revision)
 		if err != nil {

@@ -341,6 +341,10 @@ Written by ` + "`go test ./agent/collect -run TestTorture -update`" + `; each ro
 *up*: the agent looks between all steps. *behind*: the agent runs, has read 10 of the 20 lines, and looks again only when all is
 over. *down*: it was killed with 10 lines read and starts again when all is over. Lost is only what could not be read any more.
 
+A rotated file is followed until a minute after it last grew, once the new one has lines, and for an hour at most while it has none:
+what its writer adds later than that is not read. ` + "`TestRotationStorm`" + ` rotates in both ways as fast as it can while the agent
+reads as fast as it can, so that a rotation falls between any two steps of it.
+
 | what happens to the log | agent | lines written | counted | lost | bytes counted as lost | doubled | |
 |---|---|---:|---:|---:|---:|---:|---|
 `

@@ -328,7 +328,7 @@ func TestDingTalkIsSignedAndGroupsKeys(t *testing.T) {
 	if err := json.Unmarshal([]byte(robot.bodies[0]), &body); err != nil || body.MsgType != "markdown" {
 		t.Fatal(robot.bodies[0], err)
 	}
-	for _, want := range []string{"[P1] firing: Too many", "&lt;goods\\_00&gt;", "and 2 more", "值班", `run \*plan\*`} {
+	for _, want := range []string{"[P1] firing: Too many", "&lt;goods\\_00&gt;", "&lt;goods\\_09&gt;", "and 2 more", "值班", `run \*plan\*`} {
 		if !strings.Contains(body.Markdown.Title+body.Markdown.Text, want) {
 			t.Errorf("%q is missing in %s", want, body.Markdown.Text)
 		}

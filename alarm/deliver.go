@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,9 +108,14 @@ func (a *Alarm) send(ctx context.Context, d *alarmstate.Delivery) (answer string
 	}
 	var events []alarmstate.Event
 	ids := append([]string{d.EventID}, d.More...)
-	if err := a.o.DB.NewSelect().Model(&events).Where("id IN (?)", bun.List(ids)).Order("level", "created_ms", "id").Scan(ctx); err != nil {
+	if err := a.o.DB.NewSelect().Model(&events).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
 		return "", fmt.Errorf("cannot read events of delivery %q: %w", d.ID, err)
 	}
+	place := map[string]int{} // in the order of their objects, as they were recorded
+	for i, id := range ids {
+		place[id] = i
+	}
+	slices.SortFunc(events, func(a, b alarmstate.Event) int { return place[a.ID] - place[b.ID] })
 	if len(events) == 0 {
 		return "", permanent{fmt.Errorf("the event %q is gone", d.EventID)}
 	}

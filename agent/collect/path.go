@@ -148,9 +148,12 @@ func (c *Collector) follow(t *task, name string) {
 			return // look goes on trying
 		}
 	}
-	offset := int64(0)
-	if !t.discovered && t.spec.StartAt == logrule.StartEnd {
-		offset = c.lastLineEnd(g)
+	offset := g.far
+	if !t.discovered {
+		offset = 0
+		if t.spec.StartAt == logrule.StartEnd {
+			offset = c.lastLineEnd(g)
+		}
 	}
 	c.attach(p, g, t, offset)
 }
@@ -218,7 +221,7 @@ func (c *Collector) isCopy(name string) bool {
 		return false // following it tells the error
 	}
 	defer f.Close()
-	if k, ok := c.known[info.Inode]; ok && matches(k.Content, f, k.Offset, info.Size) {
+	if k, ok := c.known[info.Inode]; ok && k.Name != name && matches(k.Content, f, k.Offset, info.Size) {
 		return true
 	}
 	if c.wasRead(name, f, info) {
@@ -293,6 +296,7 @@ func (c *Collector) openLive(p *path) *generation {
 	}
 	c.fail(p, nil)
 	g.since = c.sinceNow(g)
+	c.recall(g)
 	p.generations = append(p.generations, g)
 	return g
 }
@@ -379,15 +383,6 @@ func (c *Collector) look(p *path) {
 	}
 	p.missing, p.rescan = false, false
 	if g == nil {
-		if k, ok := c.known[info.Inode]; ok {
-			if f, _, err := files.Open(p.name); err == nil {
-				same := matches(k.Content, f, k.Offset, info.Size)
-				f.Close()
-				if same && len(p.generations) == 0 {
-					return // finished before; nothing new stands here
-				}
-			}
-		}
 		for _, old := range p.generations {
 			if old.id == info.Inode {
 				old.gone = time.Time{} // it came back
@@ -445,11 +440,11 @@ func (c *Collector) retire(p *path, g *generation) {
 	c.dirty = true
 }
 
-// addFresh adds a generation that all tasks of the log read from its beginning.
-func (c *Collector) addFresh(p *path, g *generation) {
+// addGeneration adds a generation that all tasks of the log read from offset.
+func (c *Collector) addGeneration(p *path, g *generation, offset int64) {
 	p.generations = append(p.generations, g)
 	for _, t := range p.tasks {
-		c.attach(p, g, t, 0)
+		c.attach(p, g, t, offset)
 	}
 	g.more, p.changed, c.dirty = true, true, true
 	c.log.Debug("log generation begins", "path", p.name, "generation", g.name(), "file", g.real, "live", g.gone.IsZero(), "size", g.seen)

@@ -31,7 +31,7 @@ func (c *Collector) truncated(p *path, g *generation) {
 		c.countLost(p, g, 0, g.seen)
 		p.generations = slices.DeleteFunc(p.generations, func(x *generation) bool { return x == g })
 	}
-	c.addFresh(p, fresh)
+	c.addGeneration(p, fresh, 0)
 	c.catchUp(p, fresh)
 }
 
@@ -133,10 +133,14 @@ func (c *Collector) advance(p *path) {
 	if err != nil {
 		return
 	}
+	if c.recall(fresh) {
+		c.addGeneration(p, fresh, fresh.far)
+		return
+	}
 	n := len(p.generations)
 	if n == 0 {
 		fresh.since = c.sinceNow(fresh)
-		c.addFresh(p, fresh)
+		c.addGeneration(p, fresh, 0)
 		return
 	}
 	last := p.generations[n-1]
@@ -147,8 +151,20 @@ func (c *Collector) advance(p *path) {
 		return
 	}
 	fresh.since = since{last.mtimeNs, last.id.BirthNs}
-	c.addFresh(p, fresh)
+	c.addGeneration(p, fresh, 0)
 	c.catchUp(p, fresh)
+}
+
+// recall lets a file that was finished, and stands under the name of a log
+// again, go on where it was left.
+func (c *Collector) recall(g *generation) bool {
+	k, ok := c.known[g.id]
+	if !ok || k.Offset == 0 || !matches(k.Content, g.file, k.Offset, g.seen) {
+		return false
+	}
+	delete(c.known, g.id)
+	g.content, g.far = k.Content, k.Offset
+	return true
 }
 
 // continues reports whether fresh is a copy of g that took its place, as
@@ -217,7 +233,7 @@ func (c *Collector) addNewerOnce(p *path, bound since, live *generation) (added,
 		}
 		g.gone = c.o.Now()
 		g.grown = g.gone
-		c.addFresh(p, g)
+		c.addGeneration(p, g, 0)
 		added = true
 	}
 	return added, moved

@@ -110,6 +110,27 @@ func TestWatermarkFollowsTheClockWhenNothingIsWritten(t *testing.T) {
 	}
 }
 
+// A file that was rotated away and finished takes the place of its successor.
+func TestOldFilePutBack(t *testing.T) {
+	w := newWorld(t)
+	w.write("x.log", 5)
+	w.start()
+	w.rename("x.log", "x.log.1")
+	w.write("x.log", 5)
+	w.look()
+	w.now = w.now.Add(3 * time.Minute)
+	w.look()
+	w.look()
+	if n := w.c.open; n != 1 {
+		t.Fatalf("%d files are open; the rotated one should be finished", n)
+	}
+	w.rename("x.log.1", "x.log")
+	w.write("x.log", 5)
+	w.look()
+	w.settle()
+	w.expect(15)
+}
+
 func TestFlowLimit(t *testing.T) {
 	w := newWorld(t)
 	w.plan.Tasks[0].GetLog().FlowLimitBytesMin = 2000

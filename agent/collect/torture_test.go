@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
 )
@@ -96,6 +97,16 @@ var tortureRows = []tortureRow{
 		}},
 	{name: "renamed away and back", what: func(w *world) {
 		w.rename("x.log", "x.log.1")
+		w.look()
+		w.rename("x.log.1", "x.log")
+		w.look()
+		w.write("x.log", 5)
+	}},
+	{name: "renamed away for hours and back", what: func(w *world) {
+		w.rename("x.log", "x.log.1")
+		w.look()
+		w.now = w.now.Add(2 * time.Hour)
+		w.look()
 		w.look()
 		w.rename("x.log.1", "x.log")
 		w.look()

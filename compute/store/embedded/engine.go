@@ -54,6 +54,10 @@ func startEngine(memoryBytes int64, log *slog.Logger) error {
 		// Deduplication would keep the larger of two samples, not the later revision.
 		storage.SetDedupInterval(0)
 		storage.SetDataFlushInterval(flushInterval)
+		// The cache of what filters select is reset only some seconds after a new
+		// series; until then a query that once found nothing would go on to find
+		// nothing. No entry fits in a byte.
+		storage.SetTagFiltersCacheSize(1)
 	})
 	if err != nil {
 		return fmt.Errorf("cannot set up the storage engine: %w", err)

@@ -455,3 +455,22 @@ func TestSelfMetrics(t *testing.T) {
 		t.Errorf("%d samples of lines, status %v", found, r.c.Status())
 	}
 }
+
+func TestRecentForgets(t *testing.T) {
+	var r recent
+	if v := r.p95(0); v != nil {
+		t.Errorf("without values: %d", *v)
+	}
+	for i := range int64(2000) {
+		r.add(i, i)
+	}
+	r.add(recentMs+1500, 7)
+	for at, want := range map[int64]int64{2000: 1949, recentMs + 1500: 1974, recentMs + 3000: 7} {
+		if v := r.p95(at); v == nil || *v != want {
+			t.Errorf("at %d: %v, want %d", at, v, want)
+		}
+	}
+	if v := r.p95(3 * recentMs); v != nil {
+		t.Errorf("long after: %d", *v)
+	}
+}

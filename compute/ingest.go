@@ -268,7 +268,7 @@ func (c *Compute) acknowledge(items []intake, nowMs int64) {
 		c.stats.revisions.Add(1)
 		c.stats.bytes.Add(uint64(it.cost))
 		if read := it.rev.GetReadMs(); read > 0 {
-			c.stats.freshness.add(nowMs - read)
+			c.stats.freshness.add(nowMs, nowMs-read)
 		}
 		if it.from == nil {
 			continue

@@ -342,7 +342,7 @@ func (c *Compute) settled(jobs []job, records []*journal.Settled) {
 		if r.State.GetRevision() == 1 {
 			c.stats.settled.Add(1)
 			if j.advance > 0 {
-				c.stats.delay.add(now - j.id.EndMs())
+				c.stats.delay.add(now, now-j.id.EndMs())
 			}
 		} else {
 			c.stats.resettled.Add(1)

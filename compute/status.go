@@ -36,38 +36,51 @@ func (p *problem) set(err error) {
 // recent keeps the last values of a measure.
 type recent struct {
 	mu     sync.Mutex
-	values []int64
+	values []measured
 	at     int
 }
 
-// recentValues is how many values a measure keeps.
-const recentValues = 1000
+// measured is a value and when it was measured.
+type measured struct{ atMs, value int64 }
 
-func (r *recent) add(v int64) {
+const (
+	// recentValues is how many values a measure keeps.
+	recentValues = 1000
+	// recentMs is how long a value tells how things are.
+	recentMs = 5 * 60_000
+)
+
+func (r *recent) add(nowMs, v int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.values) < recentValues {
-		r.values = append(r.values, v)
+		r.values = append(r.values, measured{nowMs, v})
 		return
 	}
-	r.values[r.at] = v
+	r.values[r.at] = measured{nowMs, v}
 	r.at = (r.at + 1) % recentValues
 }
 
-// p95 returns the value that 95 % of those kept don't exceed, 0 without any.
-func (r *recent) p95() int64 {
+// p95 returns the value that 95 % of the recent ones don't exceed, nil without any.
+func (r *recent) p95(nowMs int64) *int64 {
+	var values []int64
 	r.mu.Lock()
-	values := slices.Clone(r.values)
+	for _, m := range r.values {
+		if nowMs-m.atMs < recentMs {
+			values = append(values, m.value)
+		}
+	}
 	r.mu.Unlock()
 	if len(values) == 0 {
-		return 0
+		return nil
 	}
 	slices.Sort(values)
-	return values[(len(values)*95+99)/100-1]
+	return &values[(len(values)*95+99)/100-1]
 }
 
 // Status tells how compute is doing.
 func (c *Compute) Status() *pharosv1.StatusResponse {
+	now := c.nowMs()
 	s := &pharosv1.StatusResponse{
 		ComputeId:             c.opts.ID,
 		RevisionsTotal:        c.stats.revisions.Load(),
@@ -77,8 +90,8 @@ func (c *Compute) Status() *pharosv1.StatusResponse {
 		SamplesDroppedTotal:   c.stats.dropped.Load() + c.opts.Store.Stats().Dropped,
 		WindowsSettledTotal:   c.stats.settled.Load(),
 		WindowsResettledTotal: c.stats.resettled.Load(),
-		SettleDelayMs:         c.stats.delay.p95(),
-		FreshnessMs:           c.stats.freshness.p95(),
+		SettleDelayMs:         c.stats.delay.p95(now),
+		FreshnessMs:           c.stats.freshness.p95(now),
 		DiskBytes:             c.journal.DiskBytes() + c.opts.Store.Stats().DiskBytes,
 	}
 	c.mu.Lock()
@@ -107,8 +120,7 @@ func (c *Compute) writeSelf(ctx context.Context) error {
 	if s.DiskError != "" {
 		failing = 1
 	}
-	var samples []store.Sample
-	for name, value := range map[string]float64{
+	values := map[string]float64{
 		"revisions_total":          float64(s.RevisionsTotal),
 		"revisions_repeated_total": float64(c.stats.repeated.Load()),
 		"revisions_refused_total":  float64(c.stats.refused.Load()),
@@ -121,11 +133,17 @@ func (c *Compute) writeSelf(ctx context.Context) error {
 		"windows_open":             float64(s.WindowsOpen),
 		"windows_settled_total":    float64(s.WindowsSettledTotal),
 		"windows_resettled_total":  float64(s.WindowsResettledTotal),
-		"settle_delay_p95_ms":      float64(s.SettleDelayMs),
-		"freshness_p95_ms":         float64(s.FreshnessMs),
 		"disk_bytes":               float64(s.DiskBytes),
 		"disk_error":               failing,
-	} {
+	}
+	if s.SettleDelayMs != nil {
+		values["settle_delay_p95_ms"] = float64(*s.SettleDelayMs)
+	}
+	if s.FreshnessMs != nil {
+		values["freshness_p95_ms"] = float64(*s.FreshnessMs)
+	}
+	var samples []store.Sample
+	for name, value := range values {
 		samples = append(samples, store.Sample{Labels: store.FromStrings(store.MetricName, "self_compute_"+name, "compute", c.opts.ID), TimeMs: now, Value: value})
 	}
 	if err := c.opts.Store.WriteSamples(ctx, samples); err != nil && ctx.Err() == nil {

@@ -341,7 +341,7 @@ func (f *fakeQuery) MonitorWindows(_ context.Context, r *pharosv1.MonitorWindows
 }
 
 func (f *fakeQuery) Status(context.Context, *pharosv1.StatusRequest) (*pharosv1.StatusResponse, error) {
-	return &pharosv1.StatusResponse{ComputeId: "c1", FreshnessMs: 800, SettleDelayMs: 2100, DiskBytes: 1 << 20, DiskError: "no space left"}, nil
+	return &pharosv1.StatusResponse{ComputeId: "c1", FreshnessMs: new(int64(800)), SettleDelayMs: new(int64(2100)), DiskBytes: 1 << 20, DiskError: "no space left"}, nil
 }
 
 func (f *fakeQuery) Series(_ context.Context, r *pharosv1.SeriesRequest) (*pharosv1.SeriesResponse, error) {

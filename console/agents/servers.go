@@ -37,8 +37,8 @@ type serverListOut struct{ Body api.Page[Server] }
 // Overview is the health of the installation, as the home page shows it.
 type Overview struct {
 	Agents       AgentCounts `json:"agents"`
-	FreshnessMs  *int64      `json:"freshness_ms" doc:"From reading a line to having it in compute, 95th percentile; null when not known"`
-	SettleMs     *int64      `json:"settle_delay_ms" doc:"From a window's end to its settling, 95th percentile; null when not known"`
+	FreshnessMs  *int64      `json:"freshness_ms" doc:"From reading a line to having it in compute, 95th percentile of the last 5 minutes; null when not known"`
+	SettleMs     *int64      `json:"settle_delay_ms" doc:"From a window's end to its settling, 95th percentile of the last 5 minutes; null when not known"`
 	LinesPerS    *float64    `json:"lines_per_second" doc:"Read by all agents, over the last minutes; null when not known"`
 	BytesPerS    *float64    `json:"bytes_per_second" doc:"Read by all agents, over the last minutes; null when not known"`
 	LinesTotal   uint64      `json:"lines_total" doc:"Read by the connected agents since their start"`
@@ -191,8 +191,7 @@ func (a *Agents) addCompute(ctx context.Context, out *Overview, workspace string
 		out.problem("compute_unavailable", "compute", "compute can't be asked: %s", api.FromError(err).Message)
 		return
 	}
-	fresh, settle := s.GetFreshnessMs(), s.GetSettleDelayMs()
-	out.FreshnessMs, out.SettleMs = &fresh, &settle
+	out.FreshnessMs, out.SettleMs = s.FreshnessMs, s.SettleDelayMs
 	out.WindowsOpen, out.DiskBytes = s.GetWindowsOpen(), s.GetDiskBytes()
 	if s.GetDiskError() != "" {
 		out.problem("disk_error", s.GetComputeId(), "the store can't be written: %s", s.GetDiskError())

@@ -1510,10 +1510,12 @@ type StatusResponse struct {
 	WindowsOpen           uint64                 `protobuf:"varint,7,opt,name=windows_open,json=windowsOpen,proto3" json:"windows_open,omitempty"`
 	WindowsSettledTotal   uint64                 `protobuf:"varint,8,opt,name=windows_settled_total,json=windowsSettledTotal,proto3" json:"windows_settled_total,omitempty"`
 	WindowsResettledTotal uint64                 `protobuf:"varint,9,opt,name=windows_resettled_total,json=windowsResettledTotal,proto3" json:"windows_resettled_total,omitempty"`
-	// settle_delay_ms is how long after their end the last windows settled (95th percentile of the last 100).
-	SettleDelayMs int64 `protobuf:"varint,10,opt,name=settle_delay_ms,json=settleDelayMs,proto3" json:"settle_delay_ms,omitempty"`
-	// freshness_ms is how long from reading a line to having it here (95th percentile of the last 1000).
-	FreshnessMs   int64  `protobuf:"varint,11,opt,name=freshness_ms,json=freshnessMs,proto3" json:"freshness_ms,omitempty"`
+	// settle_delay_ms is how long after their end the last windows settled (95th percentile of the last 5 minutes,
+	// of at most 1000); missing when none did.
+	SettleDelayMs *int64 `protobuf:"varint,10,opt,name=settle_delay_ms,json=settleDelayMs,proto3,oneof" json:"settle_delay_ms,omitempty"`
+	// freshness_ms is how long from reading a line to having it here (95th percentile of the last 5
+	// minutes, of at most 1000 revisions); missing when there were none.
+	FreshnessMs   *int64 `protobuf:"varint,11,opt,name=freshness_ms,json=freshnessMs,proto3,oneof" json:"freshness_ms,omitempty"`
 	DiskBytes     uint64 `protobuf:"varint,12,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
 	DiskError     string `protobuf:"bytes,13,opt,name=disk_error,json=diskError,proto3" json:"disk_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1614,15 +1616,15 @@ func (x *StatusResponse) GetWindowsResettledTotal() uint64 {
 }
 
 func (x *StatusResponse) GetSettleDelayMs() int64 {
-	if x != nil {
-		return x.SettleDelayMs
+	if x != nil && x.SettleDelayMs != nil {
+		return *x.SettleDelayMs
 	}
 	return 0
 }
 
 func (x *StatusResponse) GetFreshnessMs() int64 {
-	if x != nil {
-		return x.FreshnessMs
+	if x != nil && x.FreshnessMs != nil {
+		return *x.FreshnessMs
 	}
 	return 0
 }
@@ -1754,7 +1756,7 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\x05value\x18\x03 \x01(\tR\x05value\"@\n" +
 	"\x0eSelectResponse\x12.\n" +
 	"\x06series\x18\x01 \x03(\v2\x16.pharos.v1.QuerySeriesR\x06series\"\x0f\n" +
-	"\rStatusRequest\"\xab\x04\n" +
+	"\rStatusRequest\"\xda\x04\n" +
 	"\x0eStatusResponse\x12\x1d\n" +
 	"\n" +
 	"compute_id\x18\x01 \x01(\tR\tcomputeId\x12'\n" +
@@ -1766,14 +1768,16 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\x15samples_dropped_total\x18\x06 \x01(\x04R\x13samplesDroppedTotal\x12!\n" +
 	"\fwindows_open\x18\a \x01(\x04R\vwindowsOpen\x122\n" +
 	"\x15windows_settled_total\x18\b \x01(\x04R\x13windowsSettledTotal\x126\n" +
-	"\x17windows_resettled_total\x18\t \x01(\x04R\x15windowsResettledTotal\x12&\n" +
+	"\x17windows_resettled_total\x18\t \x01(\x04R\x15windowsResettledTotal\x12+\n" +
 	"\x0fsettle_delay_ms\x18\n" +
-	" \x01(\x03R\rsettleDelayMs\x12!\n" +
-	"\ffreshness_ms\x18\v \x01(\x03R\vfreshnessMs\x12\x1d\n" +
+	" \x01(\x03H\x00R\rsettleDelayMs\x88\x01\x01\x12&\n" +
+	"\ffreshness_ms\x18\v \x01(\x03H\x01R\vfreshnessMs\x88\x01\x01\x12\x1d\n" +
 	"\n" +
 	"disk_bytes\x18\f \x01(\x04R\tdiskBytes\x12\x1d\n" +
 	"\n" +
-	"disk_error\x18\r \x01(\tR\tdiskError*\x89\x01\n" +
+	"disk_error\x18\r \x01(\tR\tdiskErrorB\x12\n" +
+	"\x10_settle_delay_msB\x0f\n" +
+	"\r_freshness_ms*\x89\x01\n" +
 	"\n" +
 	"ResultType\x12\x1b\n" +
 	"\x17RESULT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -1886,6 +1890,7 @@ func file_pharos_v1_query_proto_init() {
 	if File_pharos_v1_query_proto != nil {
 		return
 	}
+	file_pharos_v1_query_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

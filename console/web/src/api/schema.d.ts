@@ -1644,7 +1644,7 @@ export interface components {
             disk_bytes: number;
             /**
              * Format: int64
-             * @description From reading a line to having it in compute, 95th percentile; null when not known
+             * @description From reading a line to having it in compute, 95th percentile of the last 5 minutes; null when not known
              */
             freshness_ms: number | null;
             /**
@@ -1671,7 +1671,7 @@ export interface components {
             servers: components["schemas"]["Server"][];
             /**
              * Format: int64
-             * @description From a window's end to its settling, 95th percentile; null when not known
+             * @description From a window's end to its settling, 95th percentile of the last 5 minutes; null when not known
              */
             settle_delay_ms: number | null;
             /** Format: int64 */

@@ -53,13 +53,18 @@ type flags struct {
 	LogFormat     string            `default:"text" enum:"text,json" help:"Form of the log on standard error."`
 }
 
+// options of the command line.
+func options() []kong.Option {
+	return []kong.Option{kong.Name("pharos-agent"), kong.Description("The node agent of Pharos."),
+		kong.Vars{"version": version, "roots": strings.Join(agent.DefaultRoots, ", ")},
+		kong.DefaultEnvars("PHAROS"), kong.Configuration(config.YAML), kong.UsageOnError()}
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var f flags
-	kong.Parse(&f, kong.Name("pharos-agent"), kong.Description("The node agent of Pharos."),
-		kong.Vars{"version": version, "roots": strings.Join(agent.DefaultRoots, ", ")},
-		kong.DefaultEnvars("PHAROS"), kong.Configuration(config.YAML), kong.UsageOnError())
+	kong.Parse(&f, options()...)
 	if err := f.run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "pharos-agent:", err)
 		os.Exit(1)

@@ -24,8 +24,8 @@ type storage struct {
 	ClickHouse        string `name:"clickhouse" help:"Keep series in ClickHouse: clickhouse://user:password@host:9000/pharos. Default: embedded, in the data directory." placeholder:"DSN"`
 	ClickHouseCluster string `name:"clickhouse-cluster" help:"Name of a cluster in ClickHouse's configuration, for replicated tables." placeholder:"NAME"`
 	Retention         days   `default:"21d" help:"How long series are kept as they settled, such as 21d."`
-	Retention5m       days   `name:"retention-5m" help:"How long their rollups to five minutes are kept. Default: 90d, or --retention if longer."`
-	Retention1h       days   `name:"retention-1h" help:"How long their rollups to an hour are kept. Default: 400d, or --retention-5m if longer."`
+	Retention5m       days   `name:"retention-5m" env:"PHAROS_RETENTION_5M" help:"How long their rollups to five minutes are kept. Default: 90d, or --retention if longer."`
+	Retention1h       days   `name:"retention-1h" env:"PHAROS_RETENTION_1H" help:"How long their rollups to an hour are kept. Default: 400d, or --retention-5m if longer."`
 }
 
 func (s storage) open(ctx context.Context, data string, log *slog.Logger) (store.Store, error) {

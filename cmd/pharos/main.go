@@ -34,12 +34,17 @@ type commands struct {
 	client.Commands `group:"Client commands:"`
 }
 
+// options of the command line.
+func options() []kong.Option {
+	return []kong.Option{kong.Name("pharos"), kong.Description("Observability and operations from your logs to your releases."),
+		kong.Vars{"version": version}, kong.DefaultEnvars("PHAROS"), kong.Configuration(config.YAML), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true})}
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	c := kong.Parse(&commands{}, kong.Name("pharos"), kong.Description("Observability and operations from your logs to your releases."),
-		kong.Vars{"version": version}, kong.DefaultEnvars("PHAROS"), kong.Configuration(config.YAML), kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	c := kong.Parse(&commands{}, append(options(), kong.BindTo(ctx, (*context.Context)(nil)))...)
 	if err := c.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "pharos:", err)
 		os.Exit(1)

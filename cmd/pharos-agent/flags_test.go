@@ -1,0 +1,33 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/pharos-stack/pharos/internal/config"
+)
+
+var update = flag.Bool("update", false, "write docs/agent-flags.md")
+
+const flagsPage = "../../docs/agent-flags.md"
+
+// TestFlagsPage keeps the page of all flags of the agent complete.
+func TestFlagsPage(t *testing.T) {
+	k, err := kong.New(&flags{}, options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := "# Flags of the agent\n\nWritten by `go test ./cmd/pharos-agent -update`. How they are given: [configure](configure.md).\n\n" +
+		config.Table(k, func(*kong.Node) bool { return true })
+	if *update {
+		if err := os.WriteFile(flagsPage, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(flagsPage); err != nil || string(have) != page {
+		t.Errorf("%s is not what the flags are (%v); run go test ./cmd/pharos-agent -update", flagsPage, err)
+	}
+}

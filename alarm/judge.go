@@ -107,7 +107,7 @@ func judgeCondition(c alarmrule.Condition, in Input, value float64, has bool, mi
 		// In a complete window a count or sum without lines is 0 (spec 05 §3.4); an
 		// expression without a result is its way to say no.
 		switch {
-		case complete && (in.Kind == logrule.Count || in.Kind == logrule.Sum):
+		case complete && in.Kind.Additive():
 			value = 0
 		case complete && in.Kind == "":
 			return False
@@ -124,8 +124,7 @@ func judgeCondition(c alarmrule.Condition, in Input, value float64, has bool, mi
 	}
 	above := c.Op == alarmrule.GT || c.Op == alarmrule.GE
 	below := c.Op == alarmrule.LT || c.Op == alarmrule.LE
-	grows := in.Kind == logrule.Count || in.Kind == logrule.Max || in.Kind == logrule.Sum && value >= 0
-	if holds && (above && grows || below && in.Kind == logrule.Min) {
+	if holds && (above && in.Kind.OnlyGrows(value) || below && in.Kind == logrule.Min) {
 		return True
 	}
 	return Unknown

@@ -77,15 +77,18 @@ func describeMonitor(m *pharosv1.MonitorInfo, put func(metric, help, unit string
 		figure := m.GetKey() + ":" + st.Name
 		help := fmt.Sprintf("%s: %s %s", spec.Title, st.Name, per)
 		put(figure, help, "")
-		if spec.Type == logrule.MinuteMulti {
+		if len(spec.GroupBy) > 0 {
 			put(figure+":total", help+", over all keys", "")
 		}
-		if st.Kind == logrule.Avg {
-			put(figure+"_sum", help+": sum", "")
-			put(figure+"_count", help+": number of values", "")
-			if spec.Type == logrule.MinuteMulti {
-				put(figure+"_sum:total", help+": sum, over all keys", "")
-				put(figure+"_count:total", help+": number of values, over all keys", "")
+		over, under, _, ok := st.Parts()
+		for _, part := range []string{over, under} {
+			if !ok {
+				break
+			}
+			of := help + ": " + strings.TrimPrefix(part, "_")
+			put(figure+part, of, "")
+			if len(spec.GroupBy) > 0 {
+				put(figure+part+":total", of+", over all keys", "")
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func (s *Service) isAdditive(scope *pharosv1.Scope, key, figure string) bool {
 		spec = spec.WithDefaults()
 		for _, st := range spec.Statistics {
 			if st.Name == figure {
-				return len(spec.GroupBy) > 0 && (st.Kind == logrule.Count || st.Kind == logrule.Sum)
+				return len(spec.GroupBy) > 0 && st.Kind.Additive()
 			}
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	RollupMin
 	// RollupMax takes the greatest.
 	RollupMax
-	// RollupRatio divides the sums of two other series of the same labels: averages.
+	// RollupRatio divides the sums of two other series of the same labels, times Scale: averages.
 	RollupRatio
 )
 
@@ -25,6 +25,7 @@ type Rollup struct {
 	Kind RollupKind
 	// Over and Under are the names of the series whose sums RollupRatio divides.
 	Over, Under string
+	Scale       float64
 }
 
 // RollUp computes one bucket of a level, of all series that match, from the
@@ -84,7 +85,7 @@ func RollUp(ctx context.Context, s Store, level Level, startMs int64, matchers [
 			if under == 0 {
 				continue
 			}
-			w.Value = sum(b, b.rollup.Over) / under
+			w.Value = b.rollup.Scale * sum(b, b.rollup.Over) / under
 		}
 		out = append(out, w)
 	}

@@ -15,7 +15,7 @@ type Row struct {
 	Key    string
 	Labels store.Labels
 	Lines  uint64
-	// Cells of the number columns, in the order of the plan.
+	// Cells of the inputs, in the order of the plan.
 	Cells []partial.Cell
 }
 
@@ -104,11 +104,11 @@ func (m *Merge) Result() *Merged {
 	return out
 }
 
-// cellsFor says for each cell of to which cell of p has the same column, -1 if none.
+// cellsFor says for each cell of to which cell of p has the same input, -1 if none.
 func (p *Plan) cellsFor(to *Plan) []int {
-	at := make([]int, len(to.columns))
-	for i, c := range to.columns {
-		at[i] = slices.Index(p.columns, c)
+	at := make([]int, len(to.inputs))
+	for i, in := range to.inputs {
+		at[i] = slices.Index(p.inputs, in)
 	}
 	return at
 }

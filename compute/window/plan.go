@@ -26,7 +26,7 @@ type Plan struct {
 	Multi          bool
 	Disabled       bool
 	layout         partial.Layout
-	columns        []string // number columns, in the order of a row's cells
+	inputs         []logrule.Input // in the order of a row's cells
 	groups         []group
 	figures        []figure
 	fixed          store.Labels // workspace and app
@@ -43,9 +43,9 @@ type group struct {
 }
 
 type figure struct {
-	name string // of the series
-	kind logrule.StatKind
-	cell int
+	name  string // of the series
+	stat  logrule.Statistic
+	cells []int // of its inputs
 }
 
 // Companions of every monitor's figures; the values stand in WindowState.
@@ -85,21 +85,19 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 		return nil, fmt.Errorf("cannot use definition of monitor %q: its window is %s", m.GetMonitorId(), spec.Window)
 	}
 	p.group(spec.GroupBy)
+	p.inputs = spec.Inputs()
 	for _, s := range spec.Statistics {
-		f := figure{name: p.Key + ":" + s.Name, kind: s.Kind}
-		if s.Kind != logrule.Count {
-			if f.cell = slices.Index(p.columns, s.Column); f.cell < 0 {
-				f.cell = len(p.columns)
-				p.columns = append(p.columns, s.Column)
-			}
+		f := figure{name: p.Key + ":" + s.Name, stat: s}
+		for _, in := range s.Inputs() {
+			f.cells = append(f.cells, slices.Index(p.inputs, in))
 		}
 		p.figures = append(p.figures, f)
 		p.names = append(p.names, f.name)
-		if f.kind == logrule.Avg {
-			p.names = append(p.names, f.name+"_sum", f.name+"_count")
+		if over, under, _, ok := s.Parts(); ok {
+			p.names = append(p.names, f.name+over, f.name+under)
 		}
 	}
-	p.layout.Columns = len(p.columns)
+	p.layout.Columns = len(p.inputs)
 	if p.Multi {
 		for _, n := range p.names {
 			p.names = append(p.names, n+":total")

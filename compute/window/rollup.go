@@ -31,18 +31,19 @@ func (p *Plan) rollUp() {
 	}
 	for _, suffix := range suffixes {
 		for _, f := range p.figures {
-			switch f.kind {
-			case logrule.Count, logrule.Sum:
-				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupSum}
-			case logrule.Min:
-				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupMin}
-			case logrule.Max:
-				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupMax}
-			case logrule.Avg:
-				over, under := f.name+"_sum"+suffix, f.name+"_count"+suffix
-				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupRatio, Over: over, Under: under}
+			over, under, scale, ok := f.stat.Parts()
+			switch {
+			case ok:
+				over, under = f.name+over+suffix, f.name+under+suffix
+				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupRatio, Over: over, Under: under, Scale: scale}
 				p.rollups[over] = store.Rollup{Kind: store.RollupSum}
 				p.rollups[under] = store.Rollup{Kind: store.RollupSum}
+			case f.stat.Kind.Additive():
+				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupSum}
+			case f.stat.Kind == logrule.Min:
+				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupMin}
+			default:
+				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupMax}
 			}
 		}
 	}

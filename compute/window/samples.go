@@ -11,8 +11,8 @@ import (
 // told (nil: all); lines of others are in the totals only. want says which
 // series are asked for by name (nil: all).
 //
-// A figure without input is absent, except that count and sum of a monitor
-// without keys, and the totals, are 0 if any agent has reported the window
+// A figure without input is absent, except that additive ones of a monitor
+// without keys, and of the totals, are 0 if any agent has reported the window
 // (spec 05 §3.4).
 func (p *Plan) Samples(dst []store.WindowSample, m *Merged, state *pharosv1.WindowState, keep func(key string) bool, want func(name string) bool) []store.WindowSample {
 	e := emitter{dst: dst, want: want, base: store.WindowSample{StartMs: state.GetWindowStartMs(), WindowMs: p.LengthMs, Revision: uint32(state.GetRevision())}, plan: p}
@@ -56,41 +56,33 @@ func (e *emitter) put(name string, key store.Labels, value float64) {
 
 // row tells all figures of a row. Additive ones are told only if known.
 func (e *emitter) row(r *Row, suffix string, known bool) {
+	all := partial.Row{Lines: r.Lines, Cells: r.Cells}
 	for _, f := range e.plan.figures {
-		if f.kind == logrule.Count {
-			if known {
-				e.put(f.name+suffix, r.Labels, float64(r.Lines))
-			}
+		value, ok := all.Figure(f.stat.Kind, f.cells)
+		if f.stat.Kind.Additive() {
+			ok = known
+		}
+		if !ok {
 			continue
 		}
-		c := &r.Cells[f.cell]
-		switch f.kind {
-		case logrule.Sum:
-			if known {
-				e.put(f.name+suffix, r.Labels, c.Sum())
-			}
-		case logrule.Avg:
-			e.average(f.name, suffix, r.Labels, c)
-		case logrule.Min:
-			if c.N > 0 {
-				e.put(f.name+suffix, r.Labels, c.Min)
-			}
-		case logrule.Max:
-			if c.N > 0 {
-				e.put(f.name+suffix, r.Labels, c.Max)
-			}
+		e.put(f.name+suffix, r.Labels, value)
+		if over, under, _, has := f.stat.Parts(); has {
+			a, b := f.parts(r)
+			e.put(f.name+over+suffix, r.Labels, a)
+			e.put(f.name+under+suffix, r.Labels, b)
 		}
 	}
 }
 
-// average tells a mean and what it is made of, so that means over keys or
-// time can be computed from sums.
-func (e *emitter) average(name, suffix string, key store.Labels, c *partial.Cell) {
-	if c.N == 0 {
-		return
+// parts are the values of the series of logrule.Statistic.Parts.
+func (f *figure) parts(r *Row) (over, under float64) {
+	c := &r.Cells[f.cells[0]]
+	switch f.stat.Kind {
+	case logrule.Ratio:
+		return c.Sum(), r.Cells[f.cells[1]].Sum()
+	case logrule.SuccessRate:
+		return c.Sum(), float64(r.Lines)
+	default:
+		return c.Sum(), float64(c.N)
 	}
-	sum := c.Sum()
-	e.put(name+suffix, key, sum/float64(c.N))
-	e.put(name+"_sum"+suffix, key, sum)
-	e.put(name+"_count"+suffix, key, float64(c.N))
 }

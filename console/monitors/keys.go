@@ -144,14 +144,7 @@ func (q *keyQuery) rows(ctx context.Context) ([]KeyRow, KeyRow, error) {
 				byKey[id].Figures[i] = number(s)
 			}
 		}
-		expr := q.expr(st, suffix)
-		if st.Kind == logrule.Avg && suffix != "" {
-			// Sums and counts may have no total of their own; then the keys are added up.
-			all := *q
-			all.labels = nil
-			expr += " or " + all.expr(st, "")
-		}
-		found, err := q.ask(ctx, expr)
+		found, err := q.ask(ctx, q.expr(st, suffix))
 		if err != nil {
 			return nil, total, err
 		}
@@ -179,8 +172,8 @@ func number(s *pharosv1.QuerySeries) *float64 {
 	return &v
 }
 
-// expr returns the PromQL of one figure over the whole range. Averages are
-// made from sums and counts, never from averages.
+// expr returns the PromQL of one figure over the whole range. Averages and
+// ratios are made from their parts, never from averages.
 func (q *keyQuery) expr(st logrule.Statistic, suffix string) string {
 	by := strings.Join(q.labels, ", ")
 	if suffix != "" {
@@ -189,9 +182,14 @@ func (q *keyQuery) expr(st logrule.Statistic, suffix string) string {
 	over := func(outer, inner, name string) string {
 		return fmt.Sprintf("%s by (%s) (%s_over_time(%s:%s%s[%dms]))", outer, by, inner, q.key, name, suffix, q.end-q.start)
 	}
+	if a, b, scale, ok := st.Parts(); ok {
+		ratio := over("sum", "sum", st.Name+a) + " / " + over("sum", "sum", st.Name+b)
+		if scale != 1 {
+			ratio = fmt.Sprintf("%g * %s", scale, ratio)
+		}
+		return ratio
+	}
 	switch st.Kind {
-	case logrule.Avg:
-		return over("sum", "sum", st.Name+"_sum") + " / " + over("sum", "sum", st.Name+"_count")
 	case logrule.Min:
 		return over("min", "min", st.Name)
 	case logrule.Max:

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/pharos-stack/pharos/internal/logrule"
 )
 
 // Explained says what a rule makes of one line.
@@ -193,12 +195,20 @@ func (e *explainer) outcome(out *Explained, c Counters, columns []int) {
 			}
 			out.Key = append(out.Key, v)
 		}
-		for _, i := range p.numbers {
-			switch _, kind := g.number(columns[i]); {
+		for _, in := range p.inputs {
+			if in.Kind == logrule.InputOccurrences {
+				continue
+			}
+			i := in.column
+			_, kind := g.number(columns[i])
+			value := string(g.value(columns[i]))
+			switch {
 			case missing(i):
 				notes = append(notes, fmt.Sprintf("column %q, which a figure needs, is missing", name(i)))
-			case kind == noNumber:
-				notes = append(notes, fmt.Sprintf("column %q is %q, which is no number", name(i), g.value(columns[i])))
+			case in.Kind == logrule.InputNumber && kind == noNumber:
+				notes = append(notes, fmt.Sprintf("column %q is %q, which is no number", name(i), value))
+			case in.Kind == logrule.InputSuccess && value != logrule.SuccessValue && value != logrule.FailureValue:
+				notes = append(notes, fmt.Sprintf("column %q is %q, neither Y nor N: it counts as a failure", name(i), value))
 			}
 		}
 		if lt.state == timeTook {

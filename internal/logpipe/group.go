@@ -41,7 +41,14 @@ type run struct {
 	time    int
 	filters []runFilter
 	groups  []int
-	numbers []int
+	inputs  []runInput
+}
+
+// runInput is an input of a task and the slot its column is in.
+type runInput struct {
+	kind logrule.InputKind
+	slot int // -1: the whole line
+	text marker
 }
 
 type runFilter struct {
@@ -130,8 +137,12 @@ func (g *Group) build() {
 		for _, c := range p.groups {
 			r.groups = append(r.groups, g.slotFor(p.columns[c]))
 		}
-		for _, c := range p.numbers {
-			r.numbers = append(r.numbers, g.slotFor(p.columns[c]))
+		for _, in := range p.inputs {
+			ri := runInput{kind: in.Kind, slot: -1, text: newMarker(in.Text)}
+			if in.column >= 0 {
+				ri.slot = g.slotFor(p.columns[in.column])
+			}
+			r.inputs = append(r.inputs, ri)
 		}
 		r.time = g.timeFor(t)
 		g.runs[i] = r
@@ -386,8 +397,8 @@ func (g *Group) run(r *run, lt *lineTime) {
 		switch {
 		case row >= 0:
 			w.rows[row].lines++
-			wide = row * len(r.numbers)
-			accs = w.accs[wide : wide+len(r.numbers)]
+			wide = row * len(r.inputs)
+			accs = w.accs[wide : wide+len(r.inputs)]
 		case row == rowUnmatched:
 			g.unmatched(r, w)
 			return
@@ -398,26 +409,39 @@ func (g *Group) run(r *run, lt *lineTime) {
 		}
 	}
 	w.Counters.Matched++
-	for i, s := range r.numbers {
-		micro, kind := g.number(s)
+	for i := range r.inputs {
+		in := &r.inputs[i]
+		switch in.kind {
+		case logrule.InputSuccess:
+			accs[i].add(g.success(r, w, in.slot))
+			continue
+		case logrule.InputOccurrences:
+			accs[i].add(g.occurrences(r, in))
+			continue
+		}
+		micro, kind := g.number(in.slot)
 		switch kind {
 		case microNumber:
 			accs[i].add(micro)
 		case floatNumber:
 			if wide >= 0 {
-				w.addFloat(wide+i, g.slots[s].float)
+				w.addFloat(wide+i, g.slots[in.slot].float)
 			} else {
-				w.addFloat(-1-i, g.slots[s].float)
+				w.addFloat(-1-i, g.slots[in.slot].float)
 			}
 		default:
-			w.Counters.BadNumbers++
-			why := badNumber
-			if g.slots[s].state == slotMissing {
-				why = badColumn
-			}
-			t.samples.add(why, g.fs, g.line, g.gb[r.enc], g.nowMs)
+			g.useless(r, w, in.slot, badNumber)
 		}
 	}
+}
+
+// useless counts a value that a figure needs and can't use.
+func (g *Group) useless(r *run, w *Window, slot int, why reason) {
+	w.Counters.BadNumbers++
+	if g.slots[slot].state == slotMissing {
+		why = badColumn
+	}
+	r.task.samples.add(why, g.fs, g.line, g.gb[r.enc], g.nowMs)
 }
 
 func (g *Group) unmatched(r *run, w *Window) {

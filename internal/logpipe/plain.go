@@ -3,9 +3,9 @@ package logpipe
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/partial"
 )
 
 // plain is the short way through a block for the usual rules: all tasks take
@@ -73,6 +73,7 @@ type plainColumn struct {
 // plainNumber is a field that figures need, and its values.
 type plainNumber struct {
 	field int
+	kind  logrule.InputKind
 	odd   bool // some lines have none
 	micro [batch]int64
 }
@@ -86,7 +87,7 @@ func (g *Group) planPlain() *plain {
 	for i := range g.runs {
 		r := &g.runs[i]
 		pr := plainRun{r: r}
-		for _, s := range append(slices.Clone(r.groups), r.numbers...) {
+		for _, s := range r.groups {
 			if g.slots[s].rule.kind != cutSplit {
 				return nil
 			}
@@ -94,8 +95,11 @@ func (g *Group) planPlain() *plain {
 		for _, s := range r.groups {
 			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
 		}
-		for _, s := range r.numbers {
-			pr.nums = append(pr.nums, p.number(g.slots[s].rule.index))
+		for _, in := range r.inputs {
+			if in.kind == logrule.InputOccurrences || g.slots[in.slot].rule.kind != cutSplit {
+				return nil
+			}
+			pr.nums = append(pr.nums, p.number(in.kind, g.slots[in.slot].rule.index))
 		}
 		for _, rf := range r.filters {
 			if g.slots[rf.slot].rule.kind != cutSplit || rf.many != nil {
@@ -128,13 +132,13 @@ func (p *plain) column(field int) int {
 	return len(p.cols) - 1
 }
 
-func (p *plain) number(field int) int {
+func (p *plain) number(kind logrule.InputKind, field int) int {
 	for i := range p.nums {
-		if p.nums[i].field == field {
+		if p.nums[i].field == field && p.nums[i].kind == kind {
 			return i
 		}
 	}
-	p.nums = append(p.nums, plainNumber{field: field})
+	p.nums = append(p.nums, plainNumber{field: field, kind: kind})
 	return len(p.nums) - 1
 }
 
@@ -216,7 +220,11 @@ func (p *plain) flush(g *Group, block []byte, ascii bool) {
 		p.readColumn(&p.cols[i], block)
 	}
 	for i := range p.nums {
-		p.readNumber(&p.nums[i], block)
+		if n := &p.nums[i]; n.kind == logrule.InputSuccess {
+			p.readResult(n, block)
+		} else {
+			p.readNumber(n, block)
+		}
 	}
 	for i := range p.runs {
 		p.run(g, &p.runs[i], block, ascii)
@@ -273,6 +281,28 @@ func (p *plain) readNumber(c *plainNumber, block []byte) {
 				c.odd = true
 			}
 		}
+		c.micro[i] = micro
+	}
+}
+
+// readResult reads results: one letter, Y or N; others take the long way.
+func (p *plain) readResult(c *plainNumber, block []byte) {
+	c.odd = false
+	for i := range p.lines[:p.n] {
+		l := &p.lines[i]
+		micro := int64(noMicro)
+		if l.fields >= c.field {
+			from := l.from + int(p.ends[i*p.stride+c.field]) + 1
+			if l.from+int(p.ends[i*p.stride+c.field+1]) == from+1 {
+				switch block[from] {
+				case logrule.SuccessValue[0]:
+					micro = partial.Micro
+				case logrule.FailureValue[0]:
+					micro = 0
+				}
+			}
+		}
+		c.odd = c.odd || micro == noMicro
 		c.micro[i] = micro
 	}
 }

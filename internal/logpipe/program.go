@@ -23,13 +23,19 @@ type Program struct {
 	timeID   uint64
 	filters  []filter
 	groups   []int // columns of the key
-	numbers  []int // number columns
+	inputs   []input
 	figures  []figure
+}
+
+// input is a number that each line contributes.
+type input struct {
+	logrule.Input
+	column int // -1: the whole line
 }
 
 type figure struct {
 	kind   logrule.StatKind
-	number int
+	inputs []int
 }
 
 // Compile prepares spec, which has passed WithDefaults and Validate.
@@ -92,21 +98,24 @@ func Compile(spec logrule.Spec) (*Program, error) {
 		}
 		p.groups = append(p.groups, i)
 	}
-	for _, st := range spec.Statistics {
-		f := figure{kind: st.Kind}
-		if st.Kind != logrule.Count {
-			i, err := find("statistic", st.Column)
-			if err != nil {
+	all := spec.Inputs()
+	for _, in := range all {
+		column := -1
+		if in.Column != "" {
+			if column, err = find("statistic", in.Column); err != nil {
 				return nil, err
 			}
-			if f.number = slices.Index(p.numbers, i); f.number < 0 {
-				f.number = len(p.numbers)
-				p.numbers = append(p.numbers, i)
-			}
+		}
+		p.inputs = append(p.inputs, input{in, column})
+	}
+	for _, st := range spec.Statistics {
+		f := figure{kind: st.Kind}
+		for _, in := range st.Inputs() {
+			f.inputs = append(f.inputs, slices.Index(all, in))
 		}
 		p.figures = append(p.figures, f)
 	}
-	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.numbers)}
+	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.inputs)}
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s\x00%s\x00", spec.Time.Format, spec.Time.Timezone)
 	if p.timeCol >= 0 {
@@ -117,35 +126,23 @@ func Compile(spec logrule.Spec) (*Program, error) {
 }
 
 // Layout of the tables of windows: Groups counts the group_by entries that are
-// columns, Columns the distinct number columns in order of first use.
+// columns, Columns the distinct inputs of figures in order of first use.
 func (p *Program) Layout() partial.Layout { return p.layout }
 
 // WindowMs is the length of a window in milliseconds.
 func (p *Program) WindowMs() int64 { return p.windowMs }
 
 // Figures returns the values of the rule's statistics, in their order, of an
-// aggregate with the program's layout. Figures without input are NaN; counts
-// and sums without input are 0.
+// aggregate with the program's layout. Figures without input are NaN; additive
+// ones without input are 0.
 func (p *Program) Figures(row *partial.Row) []float64 {
 	out := make([]float64, len(p.figures))
 	for i, f := range p.figures {
-		if f.kind == logrule.Count {
-			out[i] = float64(row.Lines)
-			continue
+		v, ok := row.Figure(f.kind, f.inputs)
+		if !ok {
+			v = math.NaN()
 		}
-		c := &row.Cells[f.number]
-		switch {
-		case f.kind == logrule.Sum:
-			out[i] = c.Sum()
-		case c.N == 0:
-			out[i] = math.NaN()
-		case f.kind == logrule.Avg:
-			out[i] = c.Sum() / float64(c.N)
-		case f.kind == logrule.Min:
-			out[i] = c.Min
-		default:
-			out[i] = c.Max
-		}
+		out[i] = v
 	}
 	return out
 }

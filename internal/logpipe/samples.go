@@ -9,7 +9,7 @@ import (
 // BadLine is a recent line that could not be used.
 type BadLine struct {
 	Path   string
-	Reason string // time, column, number, encoding, long or late
+	Reason string // time, column, number, result, encoding, long or late
 	Text   string // as UTF-8, cut to 512 bytes
 	ReadMs int64
 }
@@ -21,13 +21,14 @@ const (
 	badTime reason = iota
 	badColumn
 	badNumber
+	badResult
 	badEncoding
 	badLong
 	badLate
 	reasons
 )
 
-var reasonNames = [reasons]string{"time", "column", "number", "encoding", "long", "late"}
+var reasonNames = [reasons]string{"time", "column", "number", "result", "encoding", "long", "late"}
 
 const (
 	samplesPerReason = 4

@@ -1,5 +1,10 @@
 package logpipe
 
+import (
+	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/partial"
+)
+
 // number returns the slot's value as a number.
 func (g *Group) number(i int) (micro int64, kind numberKind) {
 	s := &g.slots[i]
@@ -25,6 +30,34 @@ func (g *Group) number(i int) (micro int64, kind numberKind) {
 		}
 	}
 	return s.micro, s.num
+}
+
+// success returns a million for a line whose result is a success, else 0.
+func (g *Group) success(r *run, w *Window, slot int) int64 {
+	switch v := g.value(slot); string(v) {
+	case logrule.SuccessValue:
+		return partial.Micro
+	case logrule.FailureValue:
+	default:
+		g.useless(r, w, slot, badResult)
+	}
+	return 0
+}
+
+// occurrences returns how often the text stands in the line or the value, in millionths.
+func (g *Group) occurrences(r *run, in *runInput) int64 {
+	text, gb := g.line, g.gb[r.enc] && !g.ascii
+	if in.slot >= 0 {
+		text, gb = g.value(in.slot), gb && g.slots[in.slot].state == slotInLine
+	}
+	n := int64(0)
+	for from := 0; ; n++ {
+		at, size := in.text.find(text, from, gb)
+		if at < 0 {
+			return n * partial.Micro
+		}
+		from = at + size
+	}
 }
 
 // value returns the slot's value of the line, trimmed, decoded and cut; its

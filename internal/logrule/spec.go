@@ -14,8 +14,8 @@ type Spec struct {
 	Title string `json:"title" yaml:"title" doc:"Name people see" minLength:"1" maxLength:"64"`
 	// Description is free text, at most 500 characters.
 	Description string `json:"description,omitempty" yaml:"description,omitempty" maxLength:"500"`
-	// Type is minute or minute_multi.
-	Type Type `json:"type" yaml:"type" enum:"minute,minute_multi" doc:"minute: one figure a window; minute_multi: figures per key"`
+	// Type is one of the monitor types below.
+	Type Type `json:"type" yaml:"type" enum:"minute,minute_multi,spm,second,second_multi" doc:"minute: figures of all lines; minute_multi: figures per key; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms"`
 	// App owns the monitor; only agents of this app read. Default "default", which covers every agent.
 	App string `json:"app,omitempty" yaml:"app,omitempty" doc:"App whose agents read the files; default covers every agent"`
 	// Disabled stops collection; history stays.
@@ -29,8 +29,8 @@ type Spec struct {
 	Encoding Encoding `json:"encoding,omitempty" yaml:"encoding,omitempty" enum:"auto,utf-8,gbk,gb18030"`
 	// SymlinkPart is the leading part of the paths that is a symbolic link (LOG-8).
 	SymlinkPart string `json:"symlink_part,omitempty" yaml:"symlink_part,omitempty" doc:"Leading part of the paths that is a symbolic link; only one level is followed"`
-	// Window is the length of a window, such as 1s, 1m or 1h. Default 1m.
-	Window Duration `json:"window,omitempty" yaml:"window,omitempty" doc:"Length of a window, 1s to 1h, dividing an hour; default 1m"`
+	// Window is the length of a window, such as 1s, 1m or 1h. Default 1m, of second types 1s.
+	Window Duration `json:"window,omitempty" yaml:"window,omitempty" doc:"Length of a window, 1s to 1h, dividing an hour; default 1m; of second types 1s, 5s, 10s, 15s or 30s, default 1s"`
 	// Time says where a line's event time stands.
 	Time TimeRule `json:"time" yaml:"time"`
 	// Columns are cut out of a line.
@@ -41,7 +41,11 @@ type Spec struct {
 	GroupBy []string `json:"group_by,omitempty" yaml:"group_by,omitempty" maxItems:"8" doc:"Columns or labels (host, ip, az, cell, ...) that form the key"`
 	// Statistics are the figures, 1 to 10; the first is the default figure. Default one count.
 	Statistics []Statistic `json:"statistics,omitempty" yaml:"statistics,omitempty" maxItems:"10"`
-	// KeyLimit bounds the keys of a sliding 24 h (LOG-9). Default 1000.
+	// ResultColumn says of each line whether it was a success: Y. Type spm only, and required there.
+	ResultColumn string `json:"result_column,omitempty" yaml:"result_column,omitempty" doc:"spm: column whose value Y means success; everything else is a failure"`
+	// TimeColumn is how long what the line tells of took, in milliseconds. Type spm only.
+	TimeColumn string `json:"time_column,omitempty" yaml:"time_column,omitempty" doc:"spm: column with the time taken in milliseconds; empty: no average"`
+	// KeyLimit bounds the keys of a sliding 24 h (LOG-9). Default 1000, of second_multi 500.
 	KeyLimit int `json:"key_limit,omitempty" yaml:"key_limit,omitempty" minimum:"0" maximum:"100000"`
 	// FlowLimitKBMin bounds the intake over all agents in KB per minute (LOG-7). 0: no limit.
 	FlowLimitKBMin int `json:"flow_limit_kb_min,omitempty" yaml:"flow_limit_kb_min,omitempty" minimum:"0"`
@@ -58,7 +62,16 @@ type Type string
 const (
 	Minute      Type = "minute"
 	MinuteMulti Type = "minute_multi"
+	// Service is the type of common service indicators: total, success, fail,
+	// success_rate and, with a TimeColumn, avg_ms.
+	Service     Type = "spm"
+	Second      Type = "second"
+	SecondMulti Type = "second_multi"
 )
+
+// BySecond reports whether windows of the type are shorter than a minute; such
+// monitors have no alarms (spec 05 §6.8).
+func (t Type) BySecond() bool { return t == Second || t == SecondMulti }
 
 // StartAt is where reading starts in a file that exists when the monitor begins.
 type StartAt string
@@ -165,15 +178,32 @@ const (
 	Avg   StatKind = "avg"
 	Min   StatKind = "min"
 	Max   StatKind = "max"
+	// Ratio is the sum of Column divided by the sum of Divisor.
+	Ratio StatKind = "ratio"
+	// Occurrences is how often Text stands in Column, or in the lines.
+	Occurrences StatKind = "occurrences"
+	// Success counts the lines whose Column is Y, Fail the others; SuccessRate
+	// is the share of the first in percent.
+	Success     StatKind = "success"
+	Fail        StatKind = "fail"
+	SuccessRate StatKind = "success_rate"
 )
+
+// StatKinds are all of them.
+var StatKinds = []StatKind{Count, Sum, Avg, Min, Max, Ratio, Occurrences, Success, Fail, SuccessRate}
 
 // Statistic is one figure.
 type Statistic struct {
 	// Name is the figure's name in series, such as "count" in trade_create:count. Default: kind, or kind_column.
 	Name string   `json:"name,omitempty" yaml:"name,omitempty"`
-	Kind StatKind `json:"kind" yaml:"kind" enum:"count,sum,avg,min,max"`
-	// Column holds the number; required for all kinds but count.
+	Kind StatKind `json:"kind" yaml:"kind" enum:"count,sum,avg,min,max,ratio,occurrences,success,fail,success_rate" doc:"ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent"`
+	// Column holds the number, the dividend of a ratio, or the result; required
+	// for all kinds but count and occurrences.
 	Column string `json:"column,omitempty" yaml:"column,omitempty"`
+	// Divisor is the other column of a ratio.
+	Divisor string `json:"divisor,omitempty" yaml:"divisor,omitempty" doc:"ratio: column whose sum divides"`
+	// Text is what occurrences looks for, 1 to 256 characters.
+	Text string `json:"text,omitempty" yaml:"text,omitempty" maxLength:"256" doc:"occurrences: text to look for, in the column or, without one, in the whole line"`
 	// Unit is shown with the figure, such as "ms" or "CNY".
 	Unit string `json:"unit,omitempty" yaml:"unit,omitempty"`
 }
@@ -197,8 +227,13 @@ var ReservedLabels = []string{"tenant", "workspace", "app", "app_service", "inst
 
 // Defaults that WithDefaults fills in.
 const (
-	DefaultWindow    = time.Minute
-	DefaultKeyLimit  = 1000
+	DefaultWindow   = time.Minute
+	DefaultKeyLimit = 1000
+	// SecondKeyLimit is the default and the most keys of second_multi.
+	SecondKeyLimit = 500
+	// DefaultSecond is the default window of types by the second, SecondDeadlineS their deadline.
+	DefaultSecond    = time.Second
+	SecondDeadlineS  = 10
 	DefaultDeadlineS = 60
 	// LateAccept is how far back a late line still re-opens its window.
 	LateAccept = 24 * time.Hour

@@ -9,7 +9,7 @@ import (
 // TaskID names the task of a monitor: the monitor's id, "/", and eight
 // hexadecimal digits that change when partial aggregates under the old and the
 // new spec could not be merged: another window, other group columns or labels,
-// or other number columns. Changes of filters, paths, times and extraction
+// or other inputs of figures. Changes of filters, paths, times and extraction
 // keep it, so open windows go on under the new rule. s has passed WithDefaults.
 func TaskID(monitorID string, s Spec) string {
 	h := sha256.New()
@@ -21,11 +21,14 @@ func TaskID(monitorID string, s Spec) string {
 		}
 		fmt.Fprintf(h, "%s %q\n", kind, g)
 	}
-	var numbers []string
-	for _, st := range s.Statistics {
-		if st.Kind != Count && !slices.Contains(numbers, st.Column) {
-			numbers = append(numbers, st.Column)
-			fmt.Fprintf(h, "number %q\n", st.Column)
+	for _, in := range s.Inputs() {
+		switch in.Kind {
+		case InputNumber:
+			fmt.Fprintf(h, "number %q\n", in.Column)
+		case InputSuccess:
+			fmt.Fprintf(h, "success %q\n", in.Column)
+		case InputOccurrences:
+			fmt.Fprintf(h, "occurrences %q of %q\n", in.Text, in.Column)
 		}
 	}
 	return fmt.Sprintf("%s/%x", monitorID, h.Sum(nil)[:4])

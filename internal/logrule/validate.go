@@ -28,16 +28,24 @@ func (s Spec) WithDefaults() Spec {
 	if s.Encoding == "" {
 		s.Encoding = EncodingAuto
 	}
+	window, keys, deadline := DefaultWindow, DefaultKeyLimit, DefaultDeadlineS
+	if s.Type.BySecond() {
+		window, keys, deadline = DefaultSecond, SecondKeyLimit, SecondDeadlineS
+	}
 	if s.Window == 0 {
-		s.Window = Duration(DefaultWindow)
+		s.Window = Duration(window)
 	}
 	if s.KeyLimit == 0 {
-		s.KeyLimit = DefaultKeyLimit
+		s.KeyLimit = keys
 	}
 	if s.DeadlineS == 0 {
-		s.DeadlineS = DefaultDeadlineS
+		s.DeadlineS = deadline
 	}
-	if len(s.Statistics) == 0 {
+	switch {
+	case len(s.Statistics) > 0:
+	case s.Type == Service:
+		s.Statistics = s.serviceFigures()
+	default:
 		s.Statistics = []Statistic{{Name: "count", Kind: Count}}
 	}
 	s.Statistics = slices.Clone(s.Statistics)
@@ -45,7 +53,7 @@ func (s Spec) WithDefaults() Spec {
 		st := &s.Statistics[i]
 		if st.Name == "" {
 			st.Name = string(st.Kind)
-			if st.Kind != Count {
+			if st.Kind != Count && st.Column != "" {
 				st.Name = SeriesLabel(string(st.Kind) + "_" + st.Column)
 			}
 		}
@@ -66,16 +74,17 @@ func (s Spec) Validate(prefix string) error {
 		es.Add(at("description"), "too_long", "has %d characters; at most 500", n)
 	}
 	switch s.Type {
-	case Minute:
+	case Minute, Second:
 		if len(s.GroupBy) > 0 {
-			es.Add(at("group_by"), "group_not_allowed", "type minute has no keys; remove group_by or use minute_multi")
+			es.Add(at("group_by"), "group_not_allowed", "type %s has no keys; remove group_by or use %s_multi", s.Type, s.Type)
 		}
-	case MinuteMulti:
+	case MinuteMulti, SecondMulti:
 		if len(s.GroupBy) == 0 {
-			es.Add(at("group_by"), "group_required", "type minute_multi needs 1 to 8 columns or labels to group by")
+			es.Add(at("group_by"), "group_required", "type %s needs 1 to 8 columns or labels to group by", s.Type)
 		}
+	case Service:
 	default:
-		es.Add(at("type"), "bad_type", "%q is not a monitor type; use minute or minute_multi", s.Type)
+		es.Add(at("type"), "bad_type", "%q is not a monitor type; use minute, minute_multi, spm, second or second_multi", s.Type)
 	}
 	if len(s.Paths) < 1 || len(s.Paths) > 10 {
 		es.Add(at("paths"), "bad_path", "has %d paths; give 1 to 10", len(s.Paths))
@@ -101,7 +110,14 @@ func (s Spec) Validate(prefix string) error {
 	if !slices.Contains([]Encoding{EncodingAuto, EncodingUTF8, EncodingGBK, EncodingGB18030}, s.Encoding) {
 		es.Add(at("encoding"), "bad_encoding", "%q; use auto, utf-8, gbk or gb18030", s.Encoding)
 	}
-	if w := s.Window.D(); w < time.Second || w > time.Hour || time.Hour%w != 0 || w%time.Second != 0 {
+	if s.Type.BySecond() {
+		if w := s.Window.D(); !slices.Contains([]time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second}, w) {
+			es.Add(at("window"), "bad_window", "%s; type %s has windows of 1s, 5s, 10s, 15s or 30s", s.Window, s.Type)
+		}
+		if s.KeyLimit > SecondKeyLimit {
+			es.Add(at("key_limit"), "bad_key_limit", "%d; type %s has at most %d keys", s.KeyLimit, s.Type, SecondKeyLimit)
+		}
+	} else if w := s.Window.D(); w < time.Second || w > time.Hour || time.Hour%w != 0 || w%time.Second != 0 {
 		es.Add(at("window"), "bad_window", "%s; use whole seconds from 1s to 1h that divide an hour", s.Window)
 	}
 	if s.DeadlineS < 10 || s.DeadlineS > 300 {
@@ -228,17 +244,78 @@ func (s Spec) validateFigures(es *fielderr.Errors, at func(string, ...any) strin
 			es.Add(at("statistics[%d].name", i), "bad_name", "%q is used twice", st.Name)
 		}
 		names[st.Name] = true
-		switch st.Kind {
-		case Count:
-		case Sum, Avg, Min, Max:
-			if st.Column == "" {
-				es.Add(at("statistics[%d].column", i), "column_required", "%s needs the column that holds the number", st.Kind)
-			} else if !slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Name == st.Column }) {
-				es.Add(at("statistics[%d].column", i), "bad_column", "%q is not one of the columns", st.Column)
-			}
-		default:
-			es.Add(at("statistics[%d].kind", i), "bad_kind", "%q; use count, sum, avg, min or max", st.Kind)
+		if !slices.Contains(StatKinds, st.Kind) {
+			es.Add(at("statistics[%d].kind", i), "bad_kind", "%q is not a kind of figure; use one of %s", st.Kind, kindList())
+			continue
 		}
+		s.validateFigure(es, func(field string) string { return at("statistics[%d].%s", i, field) }, st)
+	}
+	s.validateService(es, at)
+}
+
+func kindList() string {
+	names := make([]string, len(StatKinds))
+	for i, k := range StatKinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (s Spec) hasColumn(name string) bool {
+	return slices.ContainsFunc(s.Columns, func(c Column) bool { return c.Name == name })
+}
+
+// validateFigure checks the fields that a figure's kind needs and those it has no use for.
+func (s Spec) validateFigure(es *fielderr.Errors, at func(field string) string, st Statistic) {
+	column := func(field, name, what string) {
+		switch {
+		case name == "":
+			es.Add(at(field), "column_required", "%s needs the column that holds %s", st.Kind, what)
+		case !s.hasColumn(name):
+			es.Add(at(field), "bad_column", "%q is not one of the columns", name)
+		}
+	}
+	switch st.Kind {
+	case Sum, Avg, Min, Max:
+		column("column", st.Column, "the number")
+	case Ratio:
+		column("column", st.Column, "the dividend")
+		column("divisor", st.Divisor, "the divisor")
+	case Success, Fail, SuccessRate:
+		column("column", st.Column, "Y for success")
+	case Occurrences:
+		if st.Column != "" {
+			column("column", st.Column, "the text")
+		}
+		if n := utf8.RuneCountInString(st.Text); n < 1 || n > 256 {
+			es.Add(at("text"), "bad_text", "has %d characters; give the 1 to 256 characters to look for", n)
+		}
+	}
+	if st.Divisor != "" && st.Kind != Ratio {
+		es.Add(at("divisor"), "not_used", "only a ratio has a divisor; remove %q or choose the kind ratio", st.Divisor)
+	}
+	if st.Text != "" && st.Kind != Occurrences {
+		es.Add(at("text"), "not_used", "only occurrences looks for a text; remove %q or choose the kind occurrences", st.Text)
+	}
+}
+
+// validateService checks the columns of common service indicators.
+func (s Spec) validateService(es *fielderr.Errors, at func(string, ...any) string) {
+	for _, f := range []struct{ field, name string }{{"result_column", s.ResultColumn}, {"time_column", s.TimeColumn}} {
+		switch {
+		case s.Type != Service && f.name != "":
+			es.Add(at("%s", f.field), "not_used", "only type spm has it; remove %q or use spm", f.name)
+		case s.Type == Service && f.name != "" && !s.hasColumn(f.name):
+			es.Add(at("%s", f.field), "bad_column", "%q is not one of the columns", f.name)
+		}
+	}
+	if s.Type != Service {
+		return
+	}
+	if s.ResultColumn == "" {
+		es.Add(at("result_column"), "column_required", "spm needs the column whose value Y means success")
+	} else if !slices.Equal(s.Statistics, s.serviceFigures()) {
+		es.Add(at("statistics"), "bad_kind", "spm has its own figures: total, success, fail, success_rate and, with time_column, avg_ms; leave statistics out")
 	}
 }
 

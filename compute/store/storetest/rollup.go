@@ -40,7 +40,7 @@ func shopRollups(name string) (store.Rollup, bool) {
 	case name == "shop:max":
 		return store.Rollup{Kind: store.RollupMax}, true
 	case name == "shop:avg":
-		return store.Rollup{Kind: store.RollupRatio, Over: "shop:avg_sum", Under: "shop:avg_count"}, true
+		return store.Rollup{Kind: store.RollupRatio, Over: "shop:avg_sum", Under: "shop:avg_count", Scale: 1}, true
 	}
 	return store.Rollup{}, false
 }

@@ -38,6 +38,10 @@ function over(name: string, s: Statistic, range: string): string {
       return `max_over_time(${name}[${range}])`
     case 'avg':
       return `sum_over_time(${name}_sum[${range}]) / sum_over_time(${name}_count[${range}])`
+    case 'ratio':
+      return `sum_over_time(${name}_dividend[${range}]) / (sum_over_time(${name}_divisor[${range}]) != 0)`
+    case 'success_rate':
+      return `100 * sum_over_time(${name}_success[${range}]) / (sum_over_time(${name}_total[${range}]) != 0)`
     default:
       return `sum_over_time(${name}[${range}])`
   }

@@ -1,0 +1,42 @@
+package partial
+
+import "github.com/pharos-stack/pharos/internal/logrule"
+
+// Figure computes a figure of a row's lines. inputs are the cells of its inputs,
+// in the order of logrule.Statistic.Inputs. ok is false for a figure that has
+// no value without input.
+func (r *Row) Figure(kind logrule.StatKind, inputs []int) (value float64, ok bool) {
+	lines := float64(r.Lines)
+	if kind == logrule.Count {
+		return lines, true
+	}
+	c := &r.Cells[inputs[0]]
+	switch kind {
+	case logrule.Sum, logrule.Success, logrule.Occurrences:
+		return c.Sum(), true
+	case logrule.Fail:
+		return lines - c.Sum(), true
+	case logrule.SuccessRate:
+		if r.Lines == 0 {
+			return 0, false
+		}
+		return 100 * c.Sum() / lines, true
+	case logrule.Ratio:
+		by := r.Cells[inputs[1]].Sum()
+		if by == 0 {
+			return 0, false
+		}
+		return c.Sum() / by, true
+	}
+	if c.N == 0 {
+		return 0, false
+	}
+	switch kind {
+	case logrule.Avg:
+		return c.Sum() / float64(c.N), true
+	case logrule.Min:
+		return c.Min, true
+	default:
+		return c.Max, true
+	}
+}

@@ -22,6 +22,26 @@ func (r *rig) pendingRollups() (n int) {
 	return n
 }
 
+// written waits until windows of a minute from t0 to endMs are complete in the
+// store, and compute knows it. When the clock moves before, it takes that for
+// the time of the write.
+func (r *rig) written(monitor string, endMs int64) {
+	r.t.Helper()
+	for ms := int64(t0); ms < endMs; ms += minute {
+		r.is(monitor+`:completeness{app="shop",workspace="w"}`, ms, 1)
+	}
+	r.until("the writes are over", func() bool {
+		r.c.mu.Lock()
+		defer r.c.mu.Unlock()
+		for _, b := range r.c.rollups {
+			if b.writing > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func TestRollups(t *testing.T) {
 	r := newRig(t, nil)
 	m := goods(t, 100, "a")
@@ -32,6 +52,7 @@ func TestRollups(t *testing.T) {
 	r.mark("a", m, t0+60*minute)
 	r.now.Store(t0 + 60*minute)
 	r.is(`goods:count:total{app="shop",workspace="w"}`, t0+59*minute, 59)
+	r.written("goods", t0+60*minute)
 	r.now.Add(10 * minute)
 	r.rolled(store.FiveMinutes, "goods:count:total", t0+5*minute, 5+6+7+8+9)
 	r.rolled(store.OneHour, "goods:count:total", t0, 59*60/2)
@@ -71,6 +92,7 @@ func TestRollupWaitsForTheStore(t *testing.T) {
 	r.mark("a", m, t0+2*minute)
 	r.now.Store(t0 + 2*minute)
 	r.is(linesCount, t0+minute, 0)
+	r.written("lines", t0+2*minute)
 	r.store.set(errors.New("away"), nil)
 	r.now.Store(t0 + 10*minute)
 	r.until("told", func() bool { return r.c.Status().GetDiskError() != "" })
@@ -78,4 +100,33 @@ func TestRollupWaitsForTheStore(t *testing.T) {
 	r.now.Add(storePauseMs)
 	r.rolled(store.FiveMinutes, "lines:count", t0, 5)
 	r.until("no longer told", func() bool { return r.c.Status().GetDiskError() == "" })
+}
+
+// An agent that reports while a window is on its way to the store, settled
+// without it, must not be missing from it for good.
+func TestReportWhileSettling(t *testing.T) {
+	r := newRig(t, nil)
+	m := plain(t, "a")
+	r.c.SetState(cluster([]*pharosv1.MonitorInfo{m}, "a"))
+	r.deliver("a", revision(m, t0, 1, 1, true, table(0, map[string]int{"": 5}, 0)))
+	r.store.mu.Lock() // the store takes its time
+	r.now.Store(t0 + 10*minute)
+	r.until("the window is being written", func() bool {
+		r.c.mu.Lock()
+		defer r.c.mu.Unlock()
+		for _, b := range r.c.rollups {
+			if b.writing > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	r.mark("a", m, t0+2*minute)
+	r.until("the report is known", func() bool {
+		r.c.mu.Lock()
+		defer r.c.mu.Unlock()
+		return r.c.monitors[m.GetMonitorId()].markOf("a") > 0
+	})
+	r.store.mu.Unlock()
+	r.is(`lines:completeness{app="shop",workspace="w"}`, t0, 1)
 }

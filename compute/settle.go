@@ -336,6 +336,9 @@ func (c *Compute) settled(jobs []job, records []*journal.Settled) {
 		c.unsynced[j.id] = r.State.GetRevision()
 		c.stats.lines.Add(r.State.GetLines() - j.before)
 		j.mon.setIncomplete(j.id, len(r.Missing) > 0)
+		if len(window.StillMissing(j.id.EndMs(), r.Missing, j.mon.markOf)) < len(r.Missing) {
+			j.mon.recheck = true // an agent has reported while the window was being written
+		}
 		if j.advance > 0 && j.advance > j.mon.cursor && j.plan.LengthMs == j.mon.plan.LengthMs {
 			j.mon.cursor = j.advance
 		}

@@ -31,7 +31,7 @@ type plan struct {
 
 func choose() plan {
 	if os.Getenv("PHAROS_SOAK") != "" {
-		return plan{agents: 3, files: 6, lines: 1_000_000, kills: 100, rotateBytes: 2 << 20}
+		return plan{agents: 3, files: 6, lines: 1_100_000, kills: 100, rotateBytes: 2 << 20}
 	}
 	return plan{agents: 2, files: 3, lines: 200_000, kills: 10, rotateBytes: 1 << 20}
 }

@@ -99,6 +99,20 @@ func propertySpecs(delim string) []logrule.Spec {
 		with(func(s *logrule.Spec) { s.GroupBy = []string{"head"}; s.Statistics = s.Statistics[:1] }),
 		with(func(s *logrule.Spec) { s.GroupBy = []string{"tail", "verb"} }),
 		with(func(s *logrule.Spec) { s.GroupBy = []string{"all"}; s.Statistics = s.Statistics[:1] }),
+		with(func(s *logrule.Spec) {
+			s.Type, s.ResultColumn, s.TimeColumn, s.Statistics = logrule.Service, "ok", "fee", nil
+		}),
+		with(func(s *logrule.Spec) {
+			s.Type, s.GroupBy, s.ResultColumn, s.Statistics = logrule.Service, nil, "last", nil
+		}),
+		with(func(s *logrule.Spec) {
+			s.Statistics = []logrule.Statistic{{Kind: logrule.Ratio, Column: "fee", Divisor: "status"}, {Kind: logrule.Success, Column: "re"},
+				{Name: "cr", Kind: logrule.Occurrences, Column: "verb", Text: "c"}}
+		}),
+		with(func(s *logrule.Spec) {
+			s.Type, s.GroupBy = logrule.Minute, nil
+			s.Statistics = []logrule.Statistic{{Name: "zeros", Kind: logrule.Occurrences, Text: "00"}, {Name: "goods", Kind: logrule.Occurrences, Text: "食品"}}
+		}),
 	}
 }
 
@@ -226,7 +240,7 @@ func compare(t *testing.T, name string, task *Task, ref *reference) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		numbers := numberColumns(ref.spec)
+		numbers := refInputs(ref.spec)
 		compareRow(t, name+" total", &table.Total, &want.total, numbers)
 		if len(table.Rows) != len(want.rows) {
 			t.Errorf("%s window %d: %d keys, want %d", name, w.StartMs, len(table.Rows), len(want.rows))
@@ -245,34 +259,17 @@ func compare(t *testing.T, name string, task *Task, ref *reference) {
 	}
 }
 
-func numberColumns(s logrule.Spec) []string {
-	var out []string
-	for _, st := range s.Statistics {
-		if st.Kind != logrule.Count {
-			out = append(out, st.Column)
-		}
-	}
-	return out
-}
-
-func compareRow(t *testing.T, name string, got *partial.Row, want *refRow, numbers []string) {
+func compareRow(t *testing.T, name string, got *partial.Row, want *refRow, inputs []logrule.Input) {
 	t.Helper()
 	if got.Lines != want.lines {
 		t.Errorf("%s: %d lines, want %d", name, got.Lines, want.lines)
 	}
-	seen := map[string]bool{}
-	i := 0
-	for _, n := range numbers {
-		if seen[n] {
-			continue
-		}
-		seen[n] = true
+	for i, n := range inputs {
 		c := got.Cells[i]
-		i++
 		w := want.nums[n]
 		if w == nil {
 			if c.N != 0 {
-				t.Errorf("%s %s: %d numbers, want none", name, n, c.N)
+				t.Errorf("%s %v: %d numbers, want none", name, n, c.N)
 			}
 			continue
 		}
@@ -282,7 +279,7 @@ func compareRow(t *testing.T, name string, got *partial.Row, want *refRow, numbe
 		lo, _ := w.min.Float64()
 		hi, _ := w.max.Float64()
 		if c.N != w.n || exact.Cmp(w.sum) != 0 || c.Rest != 0 || c.Min != lo || c.Max != hi {
-			t.Errorf("%s %s: %d numbers, sum %s, min %v, max %v; want %d, %s, %v, %v", name, n, c.N, exact.FloatString(7), c.Min, c.Max, w.n, w.sum.FloatString(7), lo, hi)
+			t.Errorf("%s %v: %d numbers, sum %s, min %v, max %v; want %d, %s, %v, %v", name, n, c.N, exact.FloatString(7), c.Min, c.Max, w.n, w.sum.FloatString(7), lo, hi)
 		}
 	}
 }

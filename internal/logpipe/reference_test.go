@@ -31,7 +31,7 @@ type refWindow struct {
 
 type refRow struct {
 	lines uint64
-	nums  map[string]*refNum
+	nums  map[logrule.Input]*refNum
 }
 
 type refNum struct {
@@ -128,36 +128,72 @@ func (r *reference) line(l string) {
 		}
 		rows = append(rows, w.rows[k])
 	}
-	var seen []string
-	for _, st := range r.spec.Statistics {
-		if st.Kind != logrule.Count && !slices.Contains(seen, st.Column) {
-			seen = append(seen, st.Column)
-		}
-	}
 	for _, row := range rows {
 		row.lines++
 	}
-	for _, c := range seen {
-		v, ok := r.value(l, c)
-		num, isNum := refNumber(v)
-		if !ok || !isNum {
+	for _, in := range refInputs(r.spec) {
+		text, ok := l, true
+		if in.Column != "" {
+			text, ok = r.value(l, in.Column)
+		}
+		var num *big.Rat
+		good := true
+		switch in.Kind {
+		case logrule.InputNumber:
+			num, good = refNumber(text)
+			good = good && ok
+		case logrule.InputSuccess:
+			num, good = new(big.Rat), ok && (text == "Y" || text == "N")
+			if ok && text == "Y" {
+				num.SetInt64(1)
+			}
+		case logrule.InputOccurrences:
+			num = new(big.Rat).SetInt64(int64(len(strings.Split(text, in.Text)) - 1))
+		}
+		if !good {
 			w.counters.BadNumbers++
+		}
+		if num == nil || in.Kind == logrule.InputNumber && !good {
 			continue
 		}
 		for _, row := range rows {
-			row.add(c, num)
+			row.add(in, num)
 		}
 	}
 }
 
-func (row *refRow) add(column string, v *big.Rat) {
-	if row.nums == nil {
-		row.nums = map[string]*refNum{}
+// refInputs are the numbers that a line contributes, each once.
+func refInputs(s logrule.Spec) (out []logrule.Input) {
+	for _, st := range s.Statistics {
+		kind := logrule.InputNumber
+		columns := []string{st.Column}
+		switch st.Kind {
+		case logrule.Count:
+			continue
+		case logrule.Success, logrule.Fail, logrule.SuccessRate:
+			kind = logrule.InputSuccess
+		case logrule.Occurrences:
+			kind = logrule.InputOccurrences
+		case logrule.Ratio:
+			columns = append(columns, st.Divisor)
+		}
+		for _, c := range columns {
+			if in := (logrule.Input{Kind: kind, Column: c, Text: st.Text}); !slices.Contains(out, in) {
+				out = append(out, in)
+			}
+		}
 	}
-	n := row.nums[column]
+	return out
+}
+
+func (row *refRow) add(in logrule.Input, v *big.Rat) {
+	if row.nums == nil {
+		row.nums = map[logrule.Input]*refNum{}
+	}
+	n := row.nums[in]
 	if n == nil {
 		n = &refNum{sum: new(big.Rat), min: v, max: v}
-		row.nums[column] = n
+		row.nums[in] = n
 	}
 	n.n++
 	n.sum.Add(n.sum, v)

@@ -218,7 +218,8 @@ func TestKinds(t *testing.T) {
 
 func TestMetadata(t *testing.T) {
 	b := newBench(t, Options{})
-	spec, err := json.Marshal(logrule.Spec{Title: "Trades", Type: logrule.MinuteMulti, Statistics: []logrule.Statistic{{Name: "count", Kind: logrule.Count}, {Name: "ms", Kind: logrule.Avg}}})
+	spec, err := json.Marshal(logrule.Spec{Title: "Trades", Type: logrule.MinuteMulti, GroupBy: []string{"city"},
+		Statistics: []logrule.Statistic{{Name: "count", Kind: logrule.Count}, {Name: "ms", Kind: logrule.Avg}}})
 	if err != nil {
 		t.Fatal(err)
 	}

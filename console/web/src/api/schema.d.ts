@@ -1424,6 +1424,8 @@ export interface components {
             key_limit?: number;
             /** @description Absolute file patterns; *, ? and [..] inside a segment */
             paths: string[];
+            /** @description spm: column whose value Y means success; everything else is a failure */
+            result_column?: string;
             scope?: components["schemas"]["LogScope"];
             /**
              * @description Where to begin in files that are there when the monitor starts
@@ -1434,14 +1436,16 @@ export interface components {
             /** @description Leading part of the paths that is a symbolic link; only one level is followed */
             symlink_part?: string;
             time: components["schemas"]["TimeRule"];
+            /** @description spm: column with the time taken in milliseconds; empty: no average */
+            time_column?: string;
             /** @description Name people see */
             title: string;
             /**
-             * @description minute: one figure a window; minute_multi: figures per key
+             * @description minute: figures of all lines; minute_multi: figures per key; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms
              * @enum {string}
              */
-            type: "minute" | "minute_multi";
-            /** @description Length of a window, 1s to 1h, dividing an hour; default 1m */
+            type: "minute" | "minute_multi" | "spm" | "second" | "second_multi";
+            /** @description Length of a window, 1s to 1h, dividing an hour; default 1m; of second types 1s, 5s, 10s, 15s or 30s, default 1s */
             window?: string;
         };
         LogScope: {
@@ -1975,9 +1979,16 @@ export interface components {
         };
         Statistic: {
             column?: string;
-            /** @enum {string} */
-            kind: "count" | "sum" | "avg" | "min" | "max";
+            /** @description ratio: column whose sum divides */
+            divisor?: string;
+            /**
+             * @description ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent
+             * @enum {string}
+             */
+            kind: "count" | "sum" | "avg" | "min" | "max" | "ratio" | "occurrences" | "success" | "fail" | "success_rate";
             name?: string;
+            /** @description occurrences: text to look for, in the column or, without one, in the whole line */
+            text?: string;
             unit?: string;
         };
         Task: {

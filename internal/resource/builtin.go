@@ -34,6 +34,7 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 			return nil
 		}
 	}
+	monitor.Change = keepType
 	rule := NewKind[alarmrule.Spec](KindAlarmRule, "rul_")
 	rule.Refs = func(spec any) []Ref {
 		var refs []Ref
@@ -52,8 +53,18 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 		return checkRule(look, spec.(alarmrule.Spec))
 	}
 	notice := NewKind[channel.Spec](KindChannel, "chn_")
-	notice.Keep = keepMailPassword
+	notice.Change = keepMailPassword
 	return []Kind{monitor, notice, rule}
+}
+
+// keepType refuses to make a monitor of another type: its series would change
+// their meaning under the rules and charts that use them.
+func keepType(old, next any, _ func(string) bool) error {
+	a, b := old.(logrule.Spec).Type, next.(logrule.Spec).Type
+	if a == b {
+		return nil
+	}
+	return fielderr.Errors{{Field: "spec.type", Code: "type_immutable", Message: fmt.Sprintf("is %s for good and can't become %s; make a copy of the monitor", a, b)}}
 }
 
 // keepMailPassword refuses to send a kept password to another server, or in
@@ -86,6 +97,9 @@ func checkRule(look Lookup, s alarmrule.Spec) error {
 			return err
 		}
 		m := found.(logrule.Spec)
+		if m.Type.BySecond() {
+			es.Add(at("monitor"), "alarm_not_supported", "monitor %q is of type %s, which has no alarms; use one by the minute", c.Monitor, m.Type)
+		}
 		figure := func(st logrule.Statistic) bool { return st.Name == c.Figure }
 		if c.Figure != "" && !slices.ContainsFunc(m.Statistics, figure) {
 			es.Add(at("figure"), "bad_figure", "monitor %q has no figure %q; it has %v", c.Monitor, c.Figure, figureNames(m))

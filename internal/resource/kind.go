@@ -29,9 +29,10 @@ type Kind struct {
 	// Check looks at what Validate can't know, such as whether the figure of
 	// another resource exists. It returns fielderr.Errors.
 	Check func(ctx context.Context, look Lookup, name string, spec any) error
-	// Keep refuses an update that would carry a kept secret to another place;
-	// next is without the secrets it leaves out. It returns fielderr.Errors.
-	Keep func(old, next any, kept func(path string) bool) error
+	// Change refuses an update that must not be made, such as one that would
+	// carry a kept secret to another place; kept tells of a path whether its
+	// secret is kept, and next is without those. It returns fielderr.Errors.
+	Change func(old, next any, kept func(path string) bool) error
 
 	prepare func(raw json.RawMessage) (any, error)
 }

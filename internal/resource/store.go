@@ -364,12 +364,12 @@ func (s *Store) validate(ctx context.Context, db bun.IDB, k Kind, o Object, old 
 	if err != nil {
 		return nil, errors.Join(collect(err), es.Err())
 	}
-	if old != nil && k.Keep != nil {
+	if old != nil && k.Change != nil {
 		before, err := k.prepare(json.RawMessage(old.Spec))
 		if err != nil {
 			return nil, fmt.Errorf("cannot read spec of %s %q: %w", k.Name, old.Name, err)
 		}
-		if err := collect(k.Keep(before, spec, func(path string) bool { return kept[path] != "" })); err != nil {
+		if err := collect(k.Change(before, spec, func(path string) bool { return kept[path] != "" })); err != nil {
 			return nil, err
 		}
 	}

@@ -180,7 +180,15 @@ func references(t *testing.T, s *Store) {
 		{"expr":"sum(trades:count) by (","op":"lt","threshold":5}, {"expr":"trades:count[5m]","op":"lt","threshold":5}]}`))
 	wantFields(t, err, "spec.conditions[0].figure bad_figure", "spec.conditions[0].keys.province bad_filter",
 		"spec.conditions[1].expr bad_expr", "spec.conditions[2].expr bad_expr")
-	must[Object](t)(s.Create(ctx, ann, object(KindAlarmRule, "few", ruleSpec)))
+	rule := must[Object](t)(s.Create(ctx, ann, object(KindAlarmRule, "few", ruleSpec)))
+	trades := must[Object](t)(s.Get(ctx, KindLogMonitor, "default", "trades"))
+	trades.Spec = json.RawMessage(`{"title":"Trades","type":"second","paths":["/a.log"],"time":{"format":"normal"}}`)
+	_, err = s.Update(ctx, ann, trades)
+	wantFields(t, err, "spec.type type_immutable")
+	must[Object](t)(s.Create(ctx, ann, object(KindLogMonitor, "quick", string(trades.Spec))))
+	rule.Spec = json.RawMessage(`{"title":"x","conditions":[{"monitor":"quick","op":"lt","threshold":5}]}`)
+	_, err = s.Update(ctx, ann, rule)
+	wantFields(t, err, "spec.conditions[0].monitor alarm_not_supported")
 	for _, target := range [][2]string{{KindLogMonitor, "trades"}, {KindChannel, "ops"}} {
 		var inUse *InUseError
 		if err := s.Delete(ctx, ann, target[0], "default", target[1], 0); !errors.As(err, &inUse) || inUse.Referrers[0].Name != "few" {
@@ -190,8 +198,10 @@ func references(t *testing.T, s *Store) {
 	if err := s.Delete(ctx, ann, KindAlarmRule, "default", "few", 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Delete(ctx, ann, KindLogMonitor, "default", "trades", 0); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"trades", "quick"} {
+		if err := s.Delete(ctx, ann, KindLogMonitor, "default", name, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, err = s.Create(ctx, ann, object(KindLogMonitor, "bad", strings.Replace(monitorSpec, "Trades", "uncompilable", 1)))
 	wantFields(t, err, "spec not_compilable")

@@ -4,6 +4,7 @@
  * that text, for codes that are nothing without it.
  */
 export const chineseDetails: Record<string, string> = {
+  alarm_not_supported: '秒级监控不支持告警，请使用分钟级监控',
   bad_address: '不是有效的邮件地址',
   bad_api_version: 'apiVersion 不正确，请使用 pharos/v1',
   bad_column: '列无效：{{message}}',
@@ -35,6 +36,7 @@ export const chineseDetails: Record<string, string> = {
   bad_role: '角色无效，请使用 viewer、editor 或 admin',
   bad_sort: '不支持这种排序：{{message}}',
   bad_start_at: '请使用 end（末尾）或 beginning（开头）',
+  bad_text: '请提供 1 到 256 个字符的内容',
   bad_threshold: '阈值无效：{{message}}',
   bad_time_format: '时间格式无效',
   bad_timezone: '不是有效的时区，例如 Asia/Shanghai',
@@ -60,6 +62,7 @@ export const chineseDetails: Record<string, string> = {
   not_allowed: '此处不能使用：{{message}}',
   not_compilable: '规则无法执行：{{message}}',
   not_found: '不存在：{{message}}',
+  not_used: '此类型不使用该字段：{{message}}',
   range_invalid: '时间范围无效：开始须早于结束，且不超过 92 天',
   required: '必填',
   role_too_high: '令牌的角色不能高于您自己的角色',
@@ -67,6 +70,7 @@ export const chineseDetails: Record<string, string> = {
   too_long: '内容过长：{{message}}',
   too_many: '数量过多：{{message}}',
   too_many_headers_params: '最多 6 个请求头',
+  type_immutable: '类型创建后不能修改，请复制一份',
   unknown_field: '没有这个字段',
   unknown_parameter: '不支持这个参数',
   url_forbidden: '不允许使用链路本地地址（云主机元数据地址）',

@@ -3,9 +3,11 @@ import { Collapse, Input, InputNumber, Select } from 'antd'
 import { Field } from '../components/Field'
 import { useT } from '../i18n'
 import type { SectionProps } from './sections'
+import { defaultsOf } from './spec'
 
 export function AdvancedSection({ spec, change, errors }: SectionProps) {
   const t = useT()
+  const limits = defaultsOf(spec.type)
   const bad = ['start_at', 'encoding', 'symlink_part', 'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].some((f) => errors.below('spec.' + f))
   const names = (key: 'azs' | 'cells' | 'instances', label: string, hint: string) => (
     <Field label={label} hint={hint} bad={errors.below('spec.scope.' + key)}>
@@ -29,13 +31,13 @@ export function AdvancedSection({ spec, change, errors }: SectionProps) {
               {(a) => <Input {...a} className="mono" placeholder="/home/admin/logs" value={spec.symlink_part ?? ''} onChange={(e) => change({ symlink_part: e.target.value || undefined })} />}
             </Field>
             <Field label={t('advanced.keyLimit')} hint={t('advanced.keyLimit.hint')} bad={errors.at('spec.key_limit')}>
-              {(a) => <Select {...a} style={{ width: '100%' }} value={spec.key_limit || 1000} onChange={(v) => change({ key_limit: v })} options={[100, 500, 1000, 5000, 10_000, 50_000, 100_000].map((v) => ({ value: v, label: v.toLocaleString() }))} />}
+              {(a) => <Select {...a} style={{ width: '100%' }} value={spec.key_limit || limits.keys} onChange={(v) => change({ key_limit: v })} options={[100, 500, 1000, 5000, 10_000, 50_000, 100_000].filter((v) => limits.keys === 1000 || v <= limits.keys).map((v) => ({ value: v, label: v.toLocaleString() }))} />}
             </Field>
             <Field label={t('advanced.flow')} hint={t('advanced.flow.hint')} bad={errors.at('spec.flow_limit_kb_min')}>
               {(a) => <InputNumber id={a.id} status={a.status} style={{ width: '100%' }} min={0} precision={0} suffix="KB/min" placeholder={t('advanced.noLimit')} value={spec.flow_limit_kb_min || null} onChange={(v) => change({ flow_limit_kb_min: v ?? undefined })} />}
             </Field>
             <Field label={t('advanced.deadline')} hint={t('advanced.deadline.hint')} bad={errors.at('spec.deadline_s')}>
-              {(a) => <InputNumber id={a.id} status={a.status} style={{ width: '100%' }} min={10} max={300} precision={0} suffix="s" value={spec.deadline_s ?? 60} onChange={(v) => change({ deadline_s: v ?? undefined })} />}
+              {(a) => <InputNumber id={a.id} status={a.status} style={{ width: '100%' }} min={10} max={300} precision={0} suffix="s" value={spec.deadline_s || limits.deadline} onChange={(v) => change({ deadline_s: v ?? undefined })} />}
             </Field>
             {names('azs', t('advanced.azs'), t('advanced.scope.hint'))}
             {names('cells', t('advanced.cells'), t('advanced.scope.hint'))}

@@ -43,7 +43,7 @@ export default function Editor() {
   )
 }
 
-const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'window', 'start_at', 'encoding', 'symlink_part',
+const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'type', 'window', 'start_at', 'encoding', 'symlink_part',
   'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].map((f) => 'spec.' + f).concat('name')
 
 function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec }) {
@@ -174,7 +174,7 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
             <FilterSection spec={spec} change={change} errors={errors} dry={dry.data} />
           </Panel>
           <Panel title={<Step n={6} text={t('editor.step.figures')} />} label={t('editor.step.figures')}>
-            <FiguresSection spec={spec} change={change} errors={errors} fixedType={monitor?.spec.type} />
+            <FiguresSection spec={spec} change={change} errors={errors} saved={monitor?.spec} />
           </Panel>
           <Panel title={<Step n={7} text={t('editor.step.name')} />} label={t('editor.step.name')}>
             <div className="fields">

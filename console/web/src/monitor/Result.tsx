@@ -10,7 +10,7 @@ import { Panel } from '../components/page'
 import { exact, short } from '../format/numbers'
 import { clock } from '../format/times'
 import { useT } from '../i18n'
-import { figureName } from './spec'
+import { figureName, figuresOf } from './spec'
 
 const YamlTab = lazy(() => import('./YamlTab'))
 
@@ -50,7 +50,7 @@ function Figures({ spec, dry, error, running, runnable }: { spec: MonitorSpec; d
   if (!dry) return <Spin />
   const counts = { matched: 0, filtered: 0, unmatched: 0, bad: 0, late: 0 }
   for (const l of dry.lines ?? []) counts[l.outcome]++
-  const stats = spec.statistics?.length ? spec.statistics : [{ kind: 'count' as const }]
+  const stats = figuresOf(spec)
   const keys = spec.group_by ?? []
   const rows = (dry.totals ?? []).toSorted((a, b) => b.window_ms - a.window_ms || b.lines - a.lines)
   const at = (ms: number) => {

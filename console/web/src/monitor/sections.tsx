@@ -1,6 +1,6 @@
 /** Time, filters, keys and figures of a monitor. */
 import { DeleteOutlined, PlusOutlined } from '@ant-design/icons'
-import { Button, Input, Select } from 'antd'
+import { Button, Input, Segmented, Select } from 'antd'
 import { useMemo } from 'react'
 import type { DryRun, FilterRow, MonitorSpec, StatKind, Statistic } from '../api/types'
 import { Field } from '../components/Field'
@@ -9,7 +9,7 @@ import { Moment } from '../components/time'
 import { usePrefs } from '../app/prefs'
 import { spoken } from '../format/times'
 import { useT } from '../i18n'
-import { figureName, groupLabels, timeFormats, windows } from './spec'
+import { figureName, figuresOf, groupLabels, isGrouped, measureOf, secondWindows, timeFormats, windows, withMeasure, type Measure } from './spec'
 
 export interface SectionProps {
   spec: MonitorSpec
@@ -116,20 +116,30 @@ export function FilterSection({ spec, change, errors, dry }: SectionProps & { dr
   )
 }
 
-const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max']
+const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max', 'ratio', 'occurrences', 'success', 'fail', 'success_rate']
 
-export function FiguresSection({ spec, change, errors, fixedType }: SectionProps & { fixedType?: 'minute' | 'minute_multi' }) {
+const measures: Measure[] = ['figures', 'service', 'second']
+
+/** FiguresSection asks what is measured, by which keys and how often; `saved` is the monitor as it is, whose type is for good. */
+export function FiguresSection({ spec, change, errors, saved }: SectionProps & { saved?: MonitorSpec }) {
   const t = useT()
   const { language } = usePrefs()
   const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
-  const stats = spec.statistics ?? []
-  const set = (i: number, s: Partial<Statistic>) => change({ statistics: stats.map((x, j) => (j === i ? { ...x, ...s } : x)) })
+  const measure = measureOf(spec.type)
+  const keyless = saved !== undefined && saved.type !== 'spm' && !isGrouped(saved)
+  const choices = measure === 'second' ? secondWindows : windows
   return (
     <>
       <div className="fields" style={{ marginBottom: 12 }}>
-        <Field label={t('editor.field.groupBy')} hint={fixedType === 'minute' ? t('editor.hint.groupFixed') : t('editor.hint.groupBy')} bad={errors.below('spec.group_by') ?? errors.at('spec.type')} wide>
+        <Field label={t('editor.field.measure')} hint={t(`measureHint.${measure}`)} bad={errors.at('spec.type')} wide>
           {(a) => (
-            <Select {...a} mode="multiple" style={{ width: '100%' }} disabled={fixedType === 'minute'} value={spec.group_by ?? []} maxCount={8} placeholder={t('editor.noGroup')} onChange={(g: string[]) => change({ group_by: g })}
+            <Segmented id={a.id} disabled={saved !== undefined} value={measure} onChange={(m) => change(withMeasure(spec, m))}
+              options={measures.map((m) => ({ value: m, label: t(`measure.${m}`) }))} />
+          )}
+        </Field>
+        <Field label={t('editor.field.groupBy')} hint={keyless ? t('editor.hint.groupFixed') : t('editor.hint.groupBy')} bad={errors.below('spec.group_by')} wide>
+          {(a) => (
+            <Select {...a} mode="multiple" style={{ width: '100%' }} disabled={keyless} value={spec.group_by ?? []} maxCount={8} placeholder={t('editor.noGroup')} onChange={(g: string[]) => change({ group_by: g })}
               options={[
                 { label: t('editor.group.columns'), options: columns },
                 { label: t('editor.group.labels'), options: groupLabels.map((l) => ({ value: l, label: l })) },
@@ -137,9 +147,37 @@ export function FiguresSection({ spec, change, errors, fixedType }: SectionProps
           )}
         </Field>
         <Field label={t('editor.field.window')} hint={t('editor.hint.window')} bad={errors.at('spec.window')}>
-          {(a) => <Select {...a} style={{ width: '100%' }} value={spec.window ?? '1m'} onChange={(window) => change({ window })} options={windows.map((w) => ({ value: w, label: t('editor.perWindow', { window: spoken(w, language) }) }))} />}
+          {(a) => <Select {...a} style={{ width: '100%' }} value={spec.window ?? choices[0]} onChange={(window) => change({ window })} options={choices.map((w) => ({ value: w, label: t('editor.perWindow', { window: spoken(w, language) }) }))} />}
         </Field>
+        {measure === 'service' && (
+          <>
+            <Field label={t('editor.field.result')} hint={t('editor.hint.result')} bad={errors.at('spec.result_column')}>
+              {(a) => <Select {...a} style={{ width: '100%' }} showSearch value={spec.result_column} placeholder={t('figure.chooseColumn')} options={columns} onChange={(c) => change({ result_column: c })} />}
+            </Field>
+            <Field label={t('editor.field.took')} hint={t('editor.hint.took')} bad={errors.at('spec.time_column')}>
+              {(a) => <Select {...a} style={{ width: '100%' }} showSearch allowClear value={spec.time_column} placeholder={t('editor.noTook')} options={columns} onChange={(c?: string) => change({ time_column: c })} />}
+            </Field>
+          </>
+        )}
       </div>
+      {measure === 'service' ? (
+        <ul className="plain-list" aria-label={t('figure.kind')}>
+          {figuresOf(spec).map((s) => <li key={s.name}><code>{s.name}</code> <span className="muted">{t(`service.${s.name as ServiceFigure}`)}</span></li>)}
+        </ul>
+      ) : <FigureTable spec={spec} change={change} errors={errors} />}
+    </>
+  )
+}
+
+type ServiceFigure = 'total' | 'success' | 'fail' | 'success_rate' | 'avg_ms'
+
+function FigureTable({ spec, change, errors }: SectionProps) {
+  const t = useT()
+  const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
+  const stats = spec.statistics ?? []
+  const set = (i: number, s: Partial<Statistic>) => change({ statistics: stats.map((x, j) => (j === i ? { ...x, ...s } : x)) })
+  return (
+    <>
       <table className="plain-table">
         <thead>
           <tr><th style={{ width: 150 }}>{t('figure.kind')}</th><th>{t('figure.column')}</th><th>{t('figure.name')}</th><th style={{ width: 110 }}>{t('figure.unit')}</th><th /></tr>
@@ -148,13 +186,13 @@ export function FiguresSection({ spec, change, errors, fixedType }: SectionProps
           {stats.map((s, i) => {
             const bad = errors.below(`spec.statistics[${i}]`)
             const label = t('figure.n', { n: i + 1 })
+            const unit = s.kind === 'success_rate' ? '%' : undefined
             return (
               <tr key={i}>
-                <td><Select aria-label={`${label}: ${t('figure.kind')}`} style={{ width: '100%' }} value={s.kind} onChange={(kind) => set(i, { kind, name: undefined })} options={kinds.map((k) => ({ value: k, label: t(`stat.${k}`) }))} /></td>
+                <td><Select aria-label={`${label}: ${t('figure.kind')}`} style={{ width: '100%' }} value={s.kind} popupMatchSelectWidth={false} options={kinds.map((k) => ({ value: k, label: t(`stat.${k}`) }))}
+                  onChange={(kind) => set(i, { kind, name: undefined, unit: kind === 'success_rate' ? '%' : s.unit === unit ? undefined : s.unit })} /></td>
                 <td>
-                  {s.kind === 'count' ? <span className="muted">{t('figure.lines')}</span> : (
-                    <Select aria-label={`${label}: ${t('figure.column')}`} style={{ width: '100%' }} showSearch value={s.column} placeholder={t('figure.chooseColumn')} status={bad ? 'error' : undefined} options={columns} onChange={(column) => set(i, { column, name: undefined })} />
-                  )}
+                  <FigureColumns figure={s} label={label} columns={columns} bad={bad !== undefined} set={(x) => set(i, x)} />
                   {bad && <div className="field"><div className="bad" role="alert">{bad}</div></div>}
                 </td>
                 <td><Input aria-label={`${label}: ${t('figure.name')}`} className="mono" value={s.name ?? ''} placeholder={figureName(s)} maxLength={63} onChange={(e) => set(i, { name: e.target.value || undefined })} /></td>
@@ -169,4 +207,37 @@ export function FiguresSection({ spec, change, errors, fixedType }: SectionProps
       {stats.length < 10 && <Button style={{ marginTop: 8 }} icon={<PlusOutlined />} onClick={() => change({ statistics: [...stats, { kind: columns.length > 0 ? 'sum' : 'count' }] })}>{t('figure.add')}</Button>}
     </>
   )
+}
+
+interface FigureColumnsProps {
+  figure: Statistic
+  label: string
+  columns: { value: string; label: string }[]
+  bad: boolean
+  set: (s: Partial<Statistic>) => void
+}
+
+/** FigureColumns are what a figure is made of: nothing, a column, two of them, or a text and where it stands. */
+function FigureColumns({ figure: s, label, columns, bad, set }: FigureColumnsProps) {
+  const t = useT()
+  const status = bad ? 'error' : undefined
+  const choose = (name: string, value: string | undefined, onChange: (c: string) => void) => (
+    <Select aria-label={`${label}: ${name}`} style={{ width: '100%' }} showSearch value={value} placeholder={t('figure.chooseColumn')} status={status} options={columns} onChange={onChange} />
+  )
+  const column = choose(t('figure.column'), s.column, (c) => set({ column: c, name: undefined }))
+  switch (s.kind) {
+    case 'count':
+      return <span className="muted">{t('figure.lines')}</span>
+    case 'ratio':
+      return <div className="row" style={{ flexWrap: 'nowrap' }}>{column}<span aria-hidden>÷</span>{choose(t('figure.divisor'), s.divisor, (divisor) => set({ divisor }))}</div>
+    case 'occurrences':
+      return (
+        <div className="row" style={{ flexWrap: 'nowrap' }}>
+          <Input aria-label={`${label}: ${t('figure.text')}`} className="mono" value={s.text ?? ''} placeholder={t('figure.text')} status={status} maxLength={256} onChange={(e) => set({ text: e.target.value })} />
+          <span className="nowrap">{t('figure.in')}</span>
+          <Select aria-label={`${label}: ${t('figure.column')}`} style={{ minWidth: 110 }} value={s.column ?? ''} options={[{ value: '', label: t('figure.wholeLine') }, ...columns]} onChange={(c) => set({ column: c || undefined, name: undefined })} />
+        </div>
+      )
+  }
+  return column
 }

@@ -7,6 +7,50 @@ export const timeFormats = ['normal', 'iso8601', 'apache', '_long_', 'short long
 
 export const windows = ['1s', '5s', '10s', '15s', '30s', '1m', '5m', '10m', '15m', '30m', '1h'] as const
 
+export const secondWindows = ['1s', '5s', '10s', '15s', '30s'] as const
+
+/** Measure is what a person chooses; with the keys it makes the type. */
+export type Measure = 'figures' | 'service' | 'second'
+
+export function measureOf(type: MonitorSpec['type']): Measure {
+  if (type === 'spm') return 'service'
+  return type === 'second' || type === 'second_multi' ? 'second' : 'figures'
+}
+
+/** withMeasure changes what is measured and what can't stay with it. */
+export function withMeasure(s: MonitorSpec, m: Measure): Partial<MonitorSpec> {
+  const own = s.statistics?.length ? s.statistics : [{ kind: 'count' as const }]
+  switch (m) {
+    case 'service':
+      return { type: 'spm', statistics: undefined, window: '1m' }
+    case 'second':
+      return { type: 'second', statistics: own, window: '1s', result_column: undefined, time_column: undefined, key_limit: undefined, deadline_s: undefined }
+  }
+  return { type: 'minute', statistics: own, window: '1m', result_column: undefined, time_column: undefined }
+}
+
+/** defaultsOf are the limits that a type has when nothing else is said. */
+export function defaultsOf(type: MonitorSpec['type']): { keys: number; deadline: number } {
+  return measureOf(type) === 'second' ? { keys: 500, deadline: 10 } : { keys: 1000, deadline: 60 }
+}
+
+/** figuresOf are a monitor's figures: its own, or those that its type has. */
+export function figuresOf(s: MonitorSpec): Statistic[] {
+  if (s.type !== 'spm') return s.statistics?.length ? s.statistics : [{ kind: 'count' }]
+  const column = s.result_column
+  const out: Statistic[] = [
+    { name: 'total', kind: 'count' }, { name: 'success', kind: 'success', column }, { name: 'fail', kind: 'fail', column },
+    { name: 'success_rate', kind: 'success_rate', column, unit: '%' },
+  ]
+  if (s.time_column) out.push({ name: 'avg_ms', kind: 'avg', column: s.time_column, unit: 'ms' })
+  return out
+}
+
+/** isGrouped reports whether the monitor has keys. */
+export function isGrouped(s: MonitorSpec): boolean {
+  return (s.group_by?.length ?? 0) > 0
+}
+
 const reserved = ['tenant', 'workspace', 'app', 'app_service', 'instance', 'ip', 'host', 'az', 'cell', 'unit', 'env', 'cluster', 'namespace', 'pod', 'container', 'version', 'agent']
 
 export function emptySpec(): MonitorSpec {
@@ -41,13 +85,32 @@ export function groupLabel(entry: string): string {
 /** figureName is a figure's name in series. */
 export function figureName(s: Statistic): string {
   if (s.name) return s.name
-  return s.kind === 'count' ? 'count' : seriesLabel(`${s.kind}_${s.column ?? ''}`)
+  return s.kind === 'count' || (s.kind === 'occurrences' && !s.column) ? s.kind : seriesLabel(`${s.kind}_${s.column ?? ''}`)
 }
 
 /** nameFrom makes a monitor's name from its title, or from its file when the title has no Latin letters. */
 export function nameFrom(title: string, path: string): string {
   const slug = (s: string) => s.toLowerCase().replace(/[^a-z0-9]+/g, '_').replace(/^[^a-z]+/, '').replace(/_+$/, '').slice(0, 63)
   return slug(title) || slug((path.split('/').pop() ?? '').replace(/\.[^.]*$/, ''))
+}
+
+function typeOf(s: MonitorSpec): MonitorSpec['type'] {
+  switch (measureOf(s.type)) {
+    case 'service':
+      return 'spm'
+    case 'second':
+      return isGrouped(s) ? 'second_multi' : 'second'
+  }
+  return isGrouped(s) ? 'minute_multi' : 'minute'
+}
+
+/** cleanFigure keeps what the figure's kind has a use for. */
+function cleanFigure(x: Statistic): Statistic {
+  return {
+    name: x.name || undefined, kind: x.kind, column: x.kind === 'count' ? undefined : x.column || undefined,
+    divisor: x.kind === 'ratio' ? x.divisor || undefined : undefined, text: x.kind === 'occurrences' ? x.text || undefined : undefined,
+    unit: x.unit || undefined,
+  }
 }
 
 /** cleanSpec leaves out what is empty or at its default, so that the YAML says only what was decided. */
@@ -63,7 +126,7 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
   const out: MonitorSpec = {
     title: s.title.trim(),
     description: s.description || undefined,
-    type: s.group_by && s.group_by.length > 0 ? 'minute_multi' : 'minute',
+    type: typeOf(s),
     app: s.app === 'default' ? undefined : s.app || undefined,
     disabled: s.disabled || undefined,
     paths: s.paths.map((p) => p.trim()).filter((p) => p !== ''),
@@ -75,11 +138,13 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     columns: s.columns?.length ? s.columns : undefined,
     filters: any(filters) ? filters : undefined,
     group_by: s.group_by?.length ? s.group_by : undefined,
-    statistics: s.statistics?.map((x) => ({ name: x.name || undefined, kind: x.kind, column: x.kind === 'count' ? undefined : x.column || undefined, unit: x.unit || undefined })),
-    key_limit: s.key_limit && s.key_limit !== 1000 ? s.key_limit : undefined,
+    statistics: s.type === 'spm' ? undefined : s.statistics?.map(cleanFigure),
+    result_column: s.type === 'spm' ? s.result_column || undefined : undefined,
+    time_column: s.type === 'spm' ? s.time_column || undefined : undefined,
+    key_limit: s.key_limit && s.key_limit !== defaultsOf(s.type).keys ? s.key_limit : undefined,
     flow_limit_kb_min: s.flow_limit_kb_min || undefined,
     scope: any(scope) ? scope : undefined,
-    deadline_s: s.deadline_s && s.deadline_s !== 60 ? s.deadline_s : undefined,
+    deadline_s: s.deadline_s && s.deadline_s !== defaultsOf(s.type).deadline ? s.deadline_s : undefined,
   }
   return JSON.parse(JSON.stringify(out)) as MonitorSpec
 }
@@ -94,7 +159,9 @@ export function renameColumn(s: MonitorSpec, index: number, name: string): Monit
     columns: s.columns?.map((c, i) => (i === index ? { ...c, name } : c)),
     time: { ...s.time, column: s.time.column === undefined ? undefined : swap(s.time.column) },
     group_by: s.group_by?.map(swap),
-    statistics: s.statistics?.map((x) => (x.column === undefined ? x : { ...x, column: swap(x.column) })),
+    statistics: s.statistics?.map((x) => ({ ...x, column: x.column === undefined ? undefined : swap(x.column), divisor: x.divisor === undefined ? undefined : swap(x.divisor) })),
+    result_column: s.result_column === undefined ? undefined : swap(s.result_column),
+    time_column: s.time_column === undefined ? undefined : swap(s.time_column),
     filters: s.filters && {
       white: s.filters.white?.map((r) => ({ ...r, column: swap(r.column) })),
       black: s.filters.black?.map((r) => ({ ...r, column: swap(r.column) })),
@@ -112,7 +179,9 @@ export function removeColumn(s: MonitorSpec, index: number): MonitorSpec {
     columns: others,
     time: s.time.column === name ? { ...s.time, column: undefined } : s.time,
     group_by: s.group_by?.filter((g) => g !== name),
-    statistics: s.statistics?.map((x) => (x.column === name ? { ...x, column: undefined } : x)),
+    statistics: s.statistics?.map((x) => ({ ...x, column: x.column === name ? undefined : x.column, divisor: x.divisor === name ? undefined : x.divisor })),
+    result_column: s.result_column === name ? undefined : s.result_column,
+    time_column: s.time_column === name ? undefined : s.time_column,
     filters: s.filters && { white: s.filters.white?.filter((r) => r.column !== name), black: s.filters.black?.filter((r) => r.column !== name) },
   }
 }

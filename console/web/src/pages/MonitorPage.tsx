@@ -6,7 +6,7 @@ import { lazy, Suspense, useMemo } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { del, get, inWorkspace, post } from '../api/client'
 import { queryRange } from '../api/prom'
-import type { Monitor, MonitorWindows, Statistic, WindowState } from '../api/types'
+import type { Monitor, MonitorWindows, WindowState } from '../api/types'
 import { usePrefs } from '../app/prefs'
 import { useRights } from '../app/session'
 import { useTime, useUrlState, useWorkspace } from '../app/url'
@@ -22,7 +22,7 @@ import { useT } from '../i18n'
 import { AgentsTab, useMonitorAgents } from '../monitor/AgentsTab'
 import { KeysTable } from '../monitor/KeysTable'
 import { figureQuery, stepOf, windowMs } from '../monitor/series'
-import { figureName, groupLabel } from '../monitor/spec'
+import { figureName, figuresOf, groupLabel, isGrouped } from '../monitor/spec'
 import { MonitorState } from './Monitors'
 
 const YamlTab = lazy(() => import('../monitor/YamlTab'))
@@ -100,12 +100,12 @@ function Chart({ monitor, windows, time }: { monitor: Monitor; windows: WindowSt
   const t = useT()
   const workspace = useWorkspace()
   const navigate = useNavigate()
-  const stats: Statistic[] = monitor.spec.statistics?.length ? monitor.spec.statistics : [{ kind: 'count' }]
+  const stats = figuresOf(monitor.spec)
   const [figure, setFigure] = useUrlState('figure', figureName(stats[0]!))
   const [top, setTop] = useUrlState('top', '10')
   const [withTotal, setTotal] = useUrlState('total', 'yes')
   const stat = stats.find((s) => figureName(s) === figure) ?? stats[0]!
-  const grouped = monitor.spec.type === 'minute_multi'
+  const grouped = isGrouped(monitor.spec)
   const win = windowMs(monitor.spec.window)
   const q = figureQuery(monitor.name, stat, grouped, win, time.span, Number(top) || 10)
   const data = useQuery({

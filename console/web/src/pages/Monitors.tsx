@@ -13,7 +13,9 @@ import { State } from '../components/state'
 import { Ago } from '../components/time'
 import { share } from '../format/numbers'
 import { useT } from '../i18n'
-import { figureName } from '../monitor/spec'
+import { figureName, figuresOf } from '../monitor/spec'
+
+const types = ['minute', 'minute_multi', 'spm', 'second', 'second_multi'] as const
 
 export function MonitorState({ monitor }: { monitor: Monitor }) {
   const t = useT()
@@ -40,9 +42,10 @@ export default function Monitors() {
     { title: t('monitor.state'), render: (_, m) => <MonitorState monitor={m} /> },
     { title: t('monitor.title'), field: 'title', render: (_, m) => <Link to={`${base}/${m.name}`}>{m.spec.title}</Link> },
     { title: t('monitor.name'), field: 'name', render: (_, m) => <code>{m.name}</code> },
+    { title: t('monitor.type'), render: (_, m) => t(`type.${m.spec.type}`) },
     { title: t('monitor.files'), render: (_, m) => <code className="ellipsis" style={{ maxWidth: 260 }} title={m.spec.paths.join('\n')}>{m.spec.paths[0]}{m.spec.paths.length > 1 ? ` +${m.spec.paths.length - 1}` : ''}</code> },
     { title: t('monitor.groupBy'), render: (_, m) => m.spec.group_by?.join(', ') || '–' },
-    { title: t('monitor.figures'), render: (_, m) => (m.spec.statistics ?? []).map(figureName).join(', ') },
+    { title: t('monitor.figures'), render: (_, m) => figuresOf(m.spec).map(figureName).join(', ') },
     { title: t('monitor.window'), align: 'right', render: (_, m) => m.spec.window ?? '1m' },
     { title: t('monitor.completeness'), align: 'right', render: (_, m) => share(m.status?.last_window_ms ? m.status.completeness : null) },
     { title: t('monitor.lastWindow'), render: (_, m) => <Ago at={m.status?.last_window_ms} /> },
@@ -56,7 +59,7 @@ export default function Monitors() {
           <Select aria-label={t('monitor.state')} value={enabled} style={{ width: 140 }} onChange={(v) => set({ enabled: v, page: undefined })}
             options={[{ value: '', label: t('monitors.all') }, { value: 'true', label: t('monitors.enabled') }, { value: 'false', label: t('monitor.disabled') }]} />
           <Select aria-label={t('monitor.type')} value={type} style={{ width: 160 }} onChange={(v) => set({ type: v, page: undefined })}
-            options={[{ value: '', label: t('monitors.allTypes') }, { value: 'minute', label: t('type.minute') }, { value: 'minute_multi', label: t('type.minute_multi') }]} />
+            options={[{ value: '', label: t('monitors.allTypes') }, ...types.map((v) => ({ value: v, label: t(`type.${v}`) }))]} />
         </>
       }>
         <ListTable list={list} columns={columns} rowKey="id" label={t('nav.monitors')} filtered={enabled !== '' || type !== ''}

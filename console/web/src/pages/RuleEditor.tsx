@@ -12,7 +12,7 @@ import { Field } from '../components/Field'
 import { FieldErrors } from '../components/fieldErrors'
 import { Page, Panel } from '../components/page'
 import { useT } from '../i18n'
-import { figureName, nameFrom } from '../monitor/spec'
+import { figureName, figuresOf, isGrouped, measureOf, nameFrom } from '../monitor/spec'
 import { useDebounced } from '../monitor/useDebounced'
 import { ops, signs } from './conditions'
 import { RulePreview } from './RulePreview'
@@ -139,8 +139,8 @@ function ConditionForm({ n, condition: c, errors, onChange, onRemove }: { n: num
   const [range] = useState(() => ({ end: Date.now(), start: Date.now() - 3_600_000 }))
   const monitors = useQuery({ queryKey: ['monitors', 'choices', workspace], queryFn: ({ signal }) => get<List<Monitor>>(inWorkspace(workspace, 'monitors'), { page_size: 100, sort: 'name' }, signal) })
   const monitor = monitors.data?.items.find((m) => m.name === c.monitor)
-  const stats = monitor?.spec.statistics?.length ? monitor.spec.statistics : [{ kind: 'count' as const }]
-  const grouped = monitor?.spec.type === 'minute_multi'
+  const stats = monitor ? figuresOf(monitor.spec) : [{ kind: 'count' as const }]
+  const grouped = monitor !== undefined && isGrouped(monitor.spec)
   const keys = useQuery({ queryKey: ['keys', 'choices', workspace, c.monitor, range], enabled: grouped, queryFn: ({ signal }) => get<KeyTable>(inWorkspace(workspace, 'monitors', c.monitor!) + '/keys', { ...range, page_size: 100 }, signal) })
   const at = `spec.conditions[${n}]`
   const label = t('rule.conditionN', { n: n + 1 })
@@ -162,7 +162,7 @@ function ConditionForm({ n, condition: c, errors, onChange, onRemove }: { n: num
       ) : (
         <div className="fields" style={{ marginBottom: 8 }}>
           <Field label={t('rule.monitor')} bad={errors.at(at + '.monitor')}>
-            {(a) => <Select {...a} showSearch={{ optionFilterProp: 'label' }} style={{ width: '100%' }} value={c.monitor} placeholder={t('rule.chooseMonitor')} onChange={(m) => onChange({ monitor: m, op: c.op, threshold: c.threshold })} options={(monitors.data?.items ?? []).map((m) => ({ value: m.name, label: `${m.spec.title} (${m.name})` }))} />}
+            {(a) => <Select {...a} showSearch={{ optionFilterProp: 'label' }} style={{ width: '100%' }} value={c.monitor} placeholder={t('rule.chooseMonitor')} onChange={(m) => onChange({ monitor: m, op: c.op, threshold: c.threshold })} options={(monitors.data?.items ?? []).filter((m) => measureOf(m.spec.type) !== 'second').map((m) => ({ value: m.name, label: `${m.spec.title} (${m.name})` }))} />}
           </Field>
           <Field label={t('rule.figure')} bad={errors.at(at + '.figure')}>
             {(a) => <Select {...a} style={{ width: '100%' }} value={c.figure || figureName(stats[0]!)} onChange={(f) => onChange({ ...c, figure: f })} options={stats.map((s) => ({ value: figureName(s), label: figureName(s) + (s.unit ? ` (${s.unit})` : '') }))} />}

@@ -1,6 +1,8 @@
 package window
 
 import (
+	"slices"
+
 	"github.com/pharos-stack/pharos/compute/store"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/partial"
@@ -62,16 +64,21 @@ func (e *emitter) row(r *Row, suffix string, known bool) {
 		if f.stat.Kind.Additive() {
 			ok = known
 		}
-		if !ok {
-			continue
+		if ok {
+			e.put(f.name+suffix, r.Labels, value)
 		}
-		e.put(f.name+suffix, r.Labels, value)
-		if over, under, _, has := f.stat.Parts(); has {
+		// A window whose divisor is 0 has no ratio, but is part of those over longer times.
+		if over, under, _, has := f.stat.Parts(); has && (ok || f.fed(r)) {
 			a, b := f.parts(r)
 			e.put(f.name+over+suffix, r.Labels, a)
 			e.put(f.name+under+suffix, r.Labels, b)
 		}
 	}
+}
+
+// fed reports whether any line had a value of the figure's inputs.
+func (f *figure) fed(r *Row) bool {
+	return slices.ContainsFunc(f.cells, func(i int) bool { return r.Cells[i].N > 0 })
 }
 
 // parts are the values of the series of logrule.Statistic.Parts.

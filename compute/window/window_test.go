@@ -3,8 +3,10 @@ package window
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/pharos-stack/pharos/compute/store"
@@ -180,6 +182,62 @@ func TestMergeInAnySplit(t *testing.T) {
 	for k := range values {
 		if !slices.ContainsFunc(names, func(n string) bool { return len(k) > len(n) && k[:len(n)+1] == n+"{" }) {
 			t.Errorf("%s is not among the names", k)
+		}
+	}
+}
+
+// TestFiguresOfEveryKind says of two windows which series they have, and what
+// they are made of over both.
+func TestFiguresOfEveryKind(t *testing.T) {
+	p := plan(t, logrule.Spec{Type: logrule.Minute, Statistics: []logrule.Statistic{
+		{Name: "ratio", Kind: logrule.Ratio, Column: "a", Divisor: "b"}, {Name: "hits", Kind: logrule.Occurrences, Text: "x"},
+		{Name: "ok", Kind: logrule.Success, Column: "r"}, {Name: "bad", Kind: logrule.Fail, Column: "r"}, {Name: "rate", Kind: logrule.SuccessRate, Column: "r"}}})
+	window := func(lines uint64, a, b, hits, ok []int64) map[string]float64 {
+		table := partial.NewTable(partial.Layout{Columns: 4})
+		table.Total.Lines = lines
+		for i, values := range [][]int64{a, b, hits, ok} {
+			for _, v := range values {
+				table.Total.Cells[i].AddMicro(v * partial.Micro)
+			}
+		}
+		m := NewMerge(p)
+		if err := m.Add(p, nil, table.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]float64{}
+		for _, s := range p.Samples(nil, m.Result(), &pharosv1.WindowState{Completeness: 1}, nil, nil) {
+			got[strings.TrimPrefix(s.Labels.Get(store.MetricName), "k:")] = s.Value
+		}
+		return got
+	}
+	for _, c := range []struct {
+		what string
+		got  map[string]float64
+		want map[string]float64
+	}{
+		{"all there", window(4, []int64{6, 9}, []int64{2, 3}, []int64{0, 2}, []int64{1, 0, 1, 1}), map[string]float64{
+			"ratio": 3, "ratio_dividend": 15, "ratio_divisor": 5, "hits": 2, "ok": 3, "bad": 1, "rate": 75, "rate_success": 3, "rate_total": 4}},
+		{"a divisor of 0 has no ratio, but counts over both windows", window(2, []int64{7}, []int64{0}, nil, nil), map[string]float64{
+			"ratio_dividend": 7, "ratio_divisor": 0, "hits": 0, "ok": 0, "bad": 2, "rate": 0, "rate_success": 0, "rate_total": 2}},
+		{"without lines there are no rates", window(0, nil, nil, nil, nil), map[string]float64{"hits": 0, "ok": 0, "bad": 0}},
+	} {
+		if !maps.Equal(c.got, c.want) {
+			t.Errorf("%s: %v, want %v", c.what, c.got, c.want)
+		}
+	}
+	for name, want := range map[string]store.Rollup{
+		"k:ratio": {Kind: store.RollupRatio, Over: "k:ratio_dividend", Under: "k:ratio_divisor", Scale: 1},
+		"k:rate":  {Kind: store.RollupRatio, Over: "k:rate_success", Under: "k:rate_total", Scale: 100},
+		"k:hits":  {Kind: store.RollupSum}, "k:ok": {Kind: store.RollupSum}, "k:bad": {Kind: store.RollupSum},
+		"k:rate_success": {Kind: store.RollupSum}, "k:ratio_divisor": {Kind: store.RollupSum},
+	} {
+		if got, ok := p.Rollup(name); !ok || got != want {
+			t.Errorf("rollup of %s is %+v, want %+v", name, got, want)
+		}
+	}
+	for _, c := range companions {
+		if !slices.Contains(logrule.ReservedFigures, c.suffix) {
+			t.Errorf("a figure may be called %s", c.suffix)
 		}
 	}
 }

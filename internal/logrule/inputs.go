@@ -96,6 +96,15 @@ func (st Statistic) Parts() (over, under string, scale float64, ok bool) {
 	return "", "", 0, false
 }
 
+// seriesNames are the names that the figure takes in series: its own and its parts'.
+func (st Statistic) seriesNames() []string {
+	names := []string{st.Name}
+	if over, under, _, ok := st.Parts(); ok {
+		names = append(names, st.Name+over, st.Name+under)
+	}
+	return names
+}
+
 // serviceFigures are the five figures of common service indicators.
 func (s Spec) serviceFigures() []Statistic {
 	out := []Statistic{

@@ -225,6 +225,9 @@ var GroupLabels = []string{"instance", "ip", "host", "az", "cell", "unit", "env"
 var ReservedLabels = []string{"tenant", "workspace", "app", "app_service", "instance", "ip", "host", "az", "cell", "unit",
 	"env", "cluster", "namespace", "pod", "container", "version", "agent"}
 
+// ReservedFigures are the series that stand beside every monitor's figures.
+var ReservedFigures = []string{"completeness", "keys_dropped", "throttled_bytes", "lines_late", "lines_bad", "lines_unmatched", "bad_numbers", "lost_bytes"}
+
 // Defaults that WithDefaults fills in.
 const (
 	DefaultWindow   = time.Minute

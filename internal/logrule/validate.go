@@ -240,10 +240,15 @@ func (s Spec) validateFigures(es *fielderr.Errors, at func(string, ...any) strin
 		if !figureName.MatchString(st.Name) {
 			es.Add(at("statistics[%d].name", i), "bad_name", "%q; use a lower-case letter, then letters, digits or _, at most 63", st.Name)
 		}
-		if names[st.Name] {
-			es.Add(at("statistics[%d].name", i), "bad_name", "%q is used twice", st.Name)
+		for _, name := range st.seriesNames() {
+			if names[name] {
+				es.Add(at("statistics[%d].name", i), "bad_name", "%q is used twice", name)
+			}
+			if slices.Contains(ReservedFigures, name) {
+				es.Add(at("statistics[%d].name", i), "bad_name", "%q is a series that every monitor has; choose another name", name)
+			}
+			names[name] = true
 		}
-		names[st.Name] = true
 		if !slices.Contains(StatKinds, st.Kind) {
 			es.Add(at("statistics[%d].kind", i), "bad_kind", "%q is not a kind of figure; use one of %s", st.Kind, kindList())
 			continue

@@ -2,6 +2,7 @@ package logpipe
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
 )
@@ -14,6 +15,9 @@ const (
 	cutBetween
 	cutRegex
 	cutLine
+	cutJSON
+	cutKV
+	cutFixed
 )
 
 // cutRule is one way to cut a value. Equal rules of different tasks share
@@ -21,12 +25,56 @@ const (
 type cutRule struct {
 	kind cutKind
 	enc  encoding
-	// text is the delimiter, the left marker or the pattern; right the right
-	// marker, both unescaped and as UTF-8.
-	text, right string
+	// text is the delimiter, the left marker, the pattern, the path or the key;
+	// right the right marker or what stands between key and value; separator
+	// stands between pairs. All are unescaped and UTF-8.
+	text, right, separator string
 	// index is the field (from 0, negative from the end), the count of the left
-	// marker or the group; rightIndex the count of the right marker.
+	// marker, the group or the offset; rightIndex the count of the right marker
+	// or the length.
 	index, rightIndex int
+}
+
+// column is a column of a program.
+type column struct {
+	rule      cutRule
+	from      int         // column it is cut out of, -1: the line
+	translate *translator // nil: the value stays as it is
+}
+
+// compileColumns compiles the columns of a rule; index has their places by name.
+func compileColumns(spec []logrule.Column, enc encoding) (columns []column, index map[string]int, err error) {
+	index = make(map[string]int, len(spec))
+	for i, c := range spec {
+		index[c.Name] = i
+	}
+	for _, c := range spec {
+		col := column{from: -1}
+		if col.rule, err = compileCut(c, enc); err != nil {
+			return nil, nil, fmt.Errorf("cannot compile column %q: %w", c.Name, err)
+		}
+		if c.From != "" {
+			from, ok := index[c.From]
+			if !ok {
+				return nil, nil, fmt.Errorf("cannot compile column %q: %q is not one of the columns", c.Name, c.From)
+			}
+			col.from = from
+		}
+		if c.Translate != nil {
+			if col.translate, err = newTranslator(*c.Translate); err != nil {
+				return nil, nil, fmt.Errorf("cannot compile the translation of column %q: %w", c.Name, err)
+			}
+		}
+		columns = append(columns, col)
+	}
+	for i := range columns {
+		for at, n := columns[i].from, 0; at >= 0; at, n = columns[at].from, n+1 {
+			if n >= logrule.MaxDerived {
+				return nil, nil, fmt.Errorf("cannot compile column %q: it comes from more than %d columns in a row", spec[i].Name, logrule.MaxDerived)
+			}
+		}
+	}
+	return columns, index, nil
 }
 
 func compileCut(c logrule.Column, enc encoding) (cutRule, error) {
@@ -58,10 +106,28 @@ func compileCut(c logrule.Column, enc encoding) (cutRule, error) {
 		if r.index < 0 || r.index > m.groups() {
 			return r, errors.New("the pattern has no such group")
 		}
+	case c.JSON != nil:
+		r.kind, r.text = cutJSON, c.JSON.Path
+		if _, err = logrule.ParseJSONPath(r.text); err != nil {
+			return r, err
+		}
+	case c.KV != nil:
+		r.kind, r.text = cutKV, c.KV.Key
+		if r.right, err = logrule.Unescape(c.KV.Assign); err != nil {
+			return r, err
+		}
+		if r.separator, err = logrule.Unescape(c.KV.Separator); err != nil {
+			return r, err
+		}
+		if r.right == "" {
+			r.right = "="
+		}
+	case c.Fixed != nil:
+		r.kind, r.index, r.rightIndex = cutFixed, c.Fixed.Offset, c.Fixed.Length
 	case c.Line:
 		r.kind = cutLine
 	default:
-		return r, errors.New("none of split, between, regex and line is given")
+		return r, errors.New("none of split, between, regex, json, kv, fixed and line is given")
 	}
 	return r, nil
 }

@@ -46,8 +46,8 @@ func (p *Program) Explain(fs *FileState, line []byte, nowMs int64, loc *time.Loc
 	task := NewTask(p, TaskOptions{Location: loc})
 	g := NewGroup([]*Task{task})
 	columns := make([]int, len(p.columns))
-	for i, c := range p.columns {
-		columns[i] = g.slotFor(c)
+	for i := range p.columns {
+		columns[i] = g.slotFor(p.columns, i)
 	}
 	g.begin(fs, nowMs)
 	g.feed(line, line, isASCII(line))
@@ -95,10 +95,13 @@ func (e *explainer) decoded(n int) []byte {
 
 // bounds returns where a slot's value stands in the text.
 func (e *explainer) bounds(s *slot) (start, end int) {
-	if s.rule.kind == cutRegex && e.gb {
-		return s.rawFrom, s.rawTo // found in the decoded line
+	switch s.raw.at {
+	case elsewhere:
+		return 0, 0
+	case inDecoded:
+		return s.raw.from, s.raw.to
 	}
-	start, end = len(e.decoded(s.rawFrom)), len(e.decoded(s.rawTo))
+	start, end = len(e.decoded(s.raw.from)), len(e.decoded(s.raw.to))
 	// Spaces beyond ASCII are trimmed after decoding.
 	text := e.utf8[start:end]
 	left := strings.TrimLeftFunc(text, isSpace)
@@ -162,9 +165,15 @@ func (e *explainer) outcome(out *Explained, c Counters, columns []int) {
 		notes = append(notes, fmt.Sprintf("no time of format %q %s, and no earlier line to take it from", p.spec.Time.Format, e.where()))
 	case c.Filtered > 0:
 		out.Outcome = "filtered"
+		for _, i := range p.drops {
+			if v := g.value(columns[i]); g.slots[columns[i]].drop {
+				notes = append(notes, fmt.Sprintf("column %q: the translation drops lines with %q", name(i), v))
+				break
+			}
+		}
 		for _, f := range p.filters {
 			v := g.value(columns[f.column])
-			if missing(f.column) || f.has(v) == f.white {
+			if len(notes) > 0 || missing(f.column) || f.has(v) == f.white {
 				continue
 			}
 			list := "black list"

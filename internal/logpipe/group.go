@@ -2,6 +2,7 @@ package logpipe
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
 )
@@ -15,6 +16,8 @@ type Group struct {
 	splits   []splitter
 	betweens []between
 	regexes  []regexCut
+	jsons    []jsonScan
+	kvs      []kvScan
 	times    []lineTime
 	plain    *plain // nil if the tasks are not of its kind
 
@@ -29,7 +32,7 @@ type Group struct {
 	ascii   bool
 	gb      [3]bool // by encoding: read the line as GB18030
 	scratch []byte  // values that differ from the line's bytes
-	decoded []byte  // the line as UTF-8 where a regex needs it
+	decoded []byte  // the line as UTF-8 where a rule needs it so
 	hasText bool    // decoded holds the line
 }
 
@@ -39,6 +42,7 @@ type run struct {
 	version int
 	enc     encoding
 	time    int
+	drops   []int // slots whose translation may drop the line
 	filters []runFilter
 	groups  []int
 	inputs  []runInput
@@ -59,16 +63,25 @@ type runFilter struct {
 // slot is a value that some task needs of each line. It is cut at the first
 // use and shared.
 type slot struct {
-	rule cutRule
-	ref  int // of its splitter, between or regex
+	rule      cutRule
+	parent    int // slot it is cut out of, -1: the line
+	translate *translator
+	ref       int  // of its splitter, between, regex or scan
+	part      int  // what it is of its scan
+	whole     bool // others are cut out of it, so text is needed
 
 	stamp    uint64 // line for which the rest holds
 	state    slotState
 	cut      bool  // it was longer than maxValue
+	drop     bool  // its translation drops the line
 	bad      int32 // characters that could not be decoded
 	from, to int   // the value, in the line or in scratch
-	rawFrom  int   // the trimmed value before decoding; in decoded for a regex over GB18030
-	rawTo    int
+	raw      span  // the trimmed value as it is written
+	text     []byte
+	textAt   origin // where text lies, from textFrom on
+	textFrom int
+
+	known map[string]translated // what translate made of values
 
 	numStamp uint64
 	micro    int64
@@ -89,7 +102,9 @@ type regexCut struct {
 	matcher *matcher
 	enc     encoding
 	pattern string
+	source  int // slot it is matched on, -1: the line
 	stamp   uint64
+	src     source
 	found   []int
 }
 
@@ -126,21 +141,24 @@ func NewGroup(tasks []*Task) *Group {
 
 // build lays out what the tasks' programs need, each thing once.
 func (g *Group) build() {
-	g.slots, g.splits, g.betweens, g.regexes, g.times = nil, nil, nil, nil, nil
+	g.slots, g.splits, g.betweens, g.regexes, g.jsons, g.kvs, g.times = nil, nil, nil, nil, nil, nil, nil
 	for i := range g.runs {
 		t := g.runs[i].task
 		p := t.p
 		r := run{task: t, version: t.version, enc: p.enc}
+		for _, c := range p.drops {
+			r.drops = append(r.drops, g.slotFor(p.columns, c))
+		}
 		for f := range p.filters {
-			r.filters = append(r.filters, runFilter{g.slotFor(p.columns[p.filters[f].column]), &p.filters[f]})
+			r.filters = append(r.filters, runFilter{g.slotFor(p.columns, p.filters[f].column), &p.filters[f]})
 		}
 		for _, c := range p.groups {
-			r.groups = append(r.groups, g.slotFor(p.columns[c]))
+			r.groups = append(r.groups, g.slotFor(p.columns, c))
 		}
 		for _, in := range p.inputs {
 			ri := runInput{kind: in.Kind, slot: -1, text: newMarker(in.Text)}
 			if in.column >= 0 {
-				ri.slot = g.slotFor(p.columns[in.column])
+				ri.slot = g.slotFor(p.columns, in.column)
 			}
 			r.inputs = append(r.inputs, ri)
 		}
@@ -163,44 +181,53 @@ func (g *Group) timeFor(t *Task) int {
 	}
 	lt := lineTime{id: p.timeID, parser: newTimeParser(p.spec.Time.Format, loc), slot: -1, enc: p.enc}
 	if p.timeCol >= 0 {
-		lt.slot = g.slotFor(p.columns[p.timeCol])
+		lt.slot = g.slotFor(p.columns, p.timeCol)
 	}
 	g.times = append(g.times, lt)
 	return len(g.times) - 1
 }
 
-// slotFor returns the slot of a rule.
-func (g *Group) slotFor(r cutRule) int {
+// slotFor returns the slot of a column.
+func (g *Group) slotFor(columns []column, c int) int {
+	col := columns[c]
+	s := slot{rule: col.rule, parent: -1, translate: col.translate}
+	if col.from >= 0 {
+		s.parent = g.slotFor(columns, col.from)
+	}
 	for i := range g.slots {
-		if g.slots[i].rule == r {
+		if o := &g.slots[i]; o.rule == s.rule && o.parent == s.parent && o.translate.same(s.translate) {
 			return i
 		}
 	}
-	s := slot{rule: r}
-	switch r.kind {
+	if s.parent >= 0 {
+		g.slots[s.parent].whole = true
+	}
+	switch r := s.rule; r.kind {
 	case cutSplit:
-		s.ref = g.splitFor(r)
+		s.ref = g.splitFor(r, s.parent)
 	case cutBetween:
 		s.ref = len(g.betweens)
 		g.betweens = append(g.betweens, between{left: newMarker(r.text), right: newMarker(r.right),
 			leftIndex: r.index, rightIndex: r.rightIndex})
 	case cutRegex:
-		s.ref = g.regexFor(r)
+		s.ref = g.regexFor(r, s.parent)
+	case cutJSON:
+		s.ref, s.part = g.jsonFor(r, s.parent)
+	case cutKV:
+		s.ref, s.part = g.kvFor(r, s.parent)
+	}
+	if s.translate != nil {
+		s.known = map[string]translated{}
 	}
 	g.slots = append(g.slots, s)
 	return len(g.slots) - 1
 }
 
-func (g *Group) splitFor(r cutRule) int {
-	at := -1
-	for i := range g.splits {
-		if g.splits[i].delim.utf8 == r.text && g.splits[i].enc == r.enc {
-			at = i
-		}
-	}
+func (g *Group) splitFor(r cutRule, from int) int {
+	at := slices.IndexFunc(g.splits, func(s splitter) bool { return s.delim.utf8 == r.text && s.enc == r.enc && s.source == from })
 	if at < 0 {
 		at = len(g.splits)
-		g.splits = append(g.splits, splitter{delim: newMarker(r.text), enc: r.enc, single: len(r.text) == 1})
+		g.splits = append(g.splits, splitter{delim: newMarker(r.text), enc: r.enc, source: from, single: len(r.text) == 1})
 	}
 	s := &g.splits[at]
 	if r.index >= 0 {
@@ -213,17 +240,16 @@ func (g *Group) splitFor(r cutRule) int {
 	return at
 }
 
-func (g *Group) regexFor(r cutRule) int {
-	for i := range g.regexes {
-		if g.regexes[i].pattern == r.text && g.regexes[i].enc == r.enc {
-			return i
-		}
+func (g *Group) regexFor(r cutRule, from int) int {
+	at := slices.IndexFunc(g.regexes, func(x regexCut) bool { return x.pattern == r.text && x.enc == r.enc && x.source == from })
+	if at >= 0 {
+		return at
 	}
 	m, err := compileMatcher(r.text)
 	if err != nil {
 		panic(err) // Compile has compiled it already
 	}
-	g.regexes = append(g.regexes, regexCut{matcher: m, enc: r.enc, pattern: r.text})
+	g.regexes = append(g.regexes, regexCut{matcher: m, enc: r.enc, pattern: r.text, source: from})
 	return len(g.regexes) - 1
 }
 
@@ -287,6 +313,7 @@ func (g *Group) feed(line, room []byte, ascii bool) {
 	}
 	g.stamp++
 	g.line, g.room, g.ascii = line, room, ascii
+	g.scratch, g.hasText = g.scratch[:0], false
 	if !ascii {
 		g.begun()
 	}
@@ -311,7 +338,6 @@ func (g *Group) runAll() {
 
 // begun prepares a line of a block that is not all ASCII.
 func (g *Group) begun() {
-	g.scratch, g.hasText = g.scratch[:0], false
 	g.gb = [3]bool{}
 	if isASCII(g.line) {
 		g.ascii = true
@@ -370,6 +396,13 @@ func (g *Group) run(r *run, lt *lineTime) {
 			t.samples.add(badTime, g.fs, g.line, g.gb[r.enc], g.nowMs)
 		}
 		return
+	}
+	for _, i := range r.drops {
+		if g.value(i); g.slots[i].drop {
+			w.Counters.Filtered++
+			g.noteText(r, w, i)
+			return
+		}
 	}
 	for i := range r.filters {
 		f := &r.filters[i]

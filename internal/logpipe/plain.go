@@ -86,9 +86,12 @@ func (g *Group) planPlain() *plain {
 	p := &plain{}
 	for i := range g.runs {
 		r := &g.runs[i]
+		if len(r.drops) > 0 {
+			return nil
+		}
 		pr := plainRun{r: r}
 		for _, s := range r.groups {
-			if g.slots[s].rule.kind != cutSplit {
+			if !g.slots[s].isField() {
 				return nil
 			}
 		}
@@ -96,13 +99,13 @@ func (g *Group) planPlain() *plain {
 			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
 		}
 		for _, in := range r.inputs {
-			if in.kind == logrule.InputOccurrences || g.slots[in.slot].rule.kind != cutSplit {
+			if in.kind == logrule.InputOccurrences || !g.slots[in.slot].isField() {
 				return nil
 			}
 			pr.nums = append(pr.nums, p.number(in.kind, g.slots[in.slot].rule.index))
 		}
 		for _, rf := range r.filters {
-			if g.slots[rf.slot].rule.kind != cutSplit || rf.many != nil {
+			if !g.slots[rf.slot].isField() || rf.many != nil {
 				return nil
 			}
 			pf := plainFilter{col: p.column(g.slots[rf.slot].rule.index), white: rf.white}

@@ -17,11 +17,12 @@ type Program struct {
 	layout   partial.Layout
 	windowMs int64
 	enc      encoding
-	columns  []cutRule // all columns of the spec, in its order
-	timeCol  int       // column that holds the time, -1: line start
+	columns  []column // all columns of the spec, in its order
+	timeCol  int      // column that holds the time, -1: line start
 	location *time.Location
 	timeID   uint64
 	filters  []filter
+	drops    []int // columns whose translation may drop the line
 	groups   []int // columns of the key
 	inputs   []input
 	figures  []figure
@@ -44,14 +45,15 @@ func Compile(spec logrule.Spec) (*Program, error) {
 	if p.windowMs <= 0 {
 		return nil, fmt.Errorf("cannot compile monitor %q: window %s is not positive", spec.Title, spec.Window)
 	}
-	index := map[string]int{}
-	for i, c := range spec.Columns {
-		r, err := compileCut(c, p.enc)
-		if err != nil {
-			return nil, fmt.Errorf("cannot compile column %q: %w", c.Name, err)
+	columns, index, err := compileColumns(spec.Columns, p.enc)
+	if err != nil {
+		return nil, err
+	}
+	p.columns = columns
+	for i, c := range columns {
+		if c.translate != nil && c.translate.otherwise == logrule.DefaultDropLine {
+			p.drops = append(p.drops, i)
 		}
-		p.columns = append(p.columns, r)
-		index[c.Name] = i
 	}
 	find := func(use, name string) (int, error) {
 		i, ok := index[name]
@@ -60,7 +62,6 @@ func Compile(spec logrule.Spec) (*Program, error) {
 		}
 		return i, nil
 	}
-	var err error
 	if spec.Time.Column != "" {
 		if p.timeCol, err = find("time", spec.Time.Column); err != nil {
 			return nil, err
@@ -118,8 +119,11 @@ func Compile(spec logrule.Spec) (*Program, error) {
 	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.inputs)}
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%s\x00%s\x00", spec.Time.Format, spec.Time.Timezone)
-	if p.timeCol >= 0 {
-		fmt.Fprintf(h, "%+v", p.columns[p.timeCol])
+	for c := p.timeCol; c >= 0; c = columns[c].from {
+		fmt.Fprintf(h, "%+v", columns[c].rule)
+		if t := columns[c].translate; t != nil {
+			fmt.Fprint(h, t.id)
+		}
 	}
 	p.timeID = h.Sum64()
 	return p, nil

@@ -68,7 +68,18 @@ func propertySpecs(delim string) []logrule.Spec {
 			{Name: "tail", Between: &logrule.BetweenRule{Left: delim, LeftIndex: 3, Right: ""}},
 			{Name: "head", Between: &logrule.BetweenRule{Right: delim, RightIndex: 2}},
 			{Name: "re", Regex: &logrule.RegexRule{Pattern: `(Y|N)\W+(\d+)`, Group: 2}},
-			{Name: "all", Line: true}},
+			{Name: "all", Line: true},
+			{Name: "rest", Between: &logrule.BetweenRule{Left: delim, LeftIndex: 2}},
+			{Name: "inner", From: "rest", Split: &logrule.SplitRule{Delimiter: delim, Index: 1}},
+			{Name: "innermost", From: "inner", Split: &logrule.SplitRule{Delimiter: "e", Index: -1}},
+			{Name: "letters", From: "kind", Regex: &logrule.RegexRule{Pattern: `\p{L}{2}`}},
+			{Name: "place", Fixed: &logrule.FixedRule{Offset: 5, Length: 18}},
+			{Name: "class", From: "status", Line: true, Translate: &logrule.Translation{Entries: []logrule.TranslationEntry{
+				{Value: "404", To: "missing"}, {Match: logrule.MatchRange, Value: "[200,300)", To: "Y"}, {Match: logrule.MatchPrefix, Value: "4", To: "no"}}}},
+			{Name: "kinds", Split: &logrule.SplitRule{Delimiter: delim, Index: 2}, Translate: &logrule.Translation{IgnoreCase: true, Entries: []logrule.TranslationEntry{
+				{Match: logrule.MatchContains, Value: "OO", To: "has oo"}, {Match: logrule.MatchSuffix, Value: "品", To: "食"}, {Match: logrule.MatchRegex, Value: "^[a-c]", To: "early"}},
+				Default: logrule.DefaultConstant, Constant: "42"}},
+			{Name: "of_kinds", From: "kinds", Fixed: &logrule.FixedRule{Offset: 1, Length: 3}}},
 		GroupBy:    []string{"kind", "verb"},
 		Statistics: []logrule.Statistic{{Kind: logrule.Count}, {Kind: logrule.Sum, Column: "fee"}, {Kind: logrule.Avg, Column: "status"}}}
 	with := func(change func(s *logrule.Spec)) logrule.Spec {
@@ -99,6 +110,18 @@ func propertySpecs(delim string) []logrule.Spec {
 		with(func(s *logrule.Spec) { s.GroupBy = []string{"head"}; s.Statistics = s.Statistics[:1] }),
 		with(func(s *logrule.Spec) { s.GroupBy = []string{"tail", "verb"} }),
 		with(func(s *logrule.Spec) { s.GroupBy = []string{"all"}; s.Statistics = s.Statistics[:1] }),
+		with(func(s *logrule.Spec) { s.GroupBy = []string{"inner", "letters"}; s.Statistics[1].Column = "kinds" }),
+		with(func(s *logrule.Spec) { s.GroupBy = []string{"innermost", "of_kinds"}; s.Statistics = s.Statistics[:1] }),
+		with(func(s *logrule.Spec) { s.GroupBy = []string{"place"}; s.Encoding = logrule.EncodingUTF8 }),
+		with(func(s *logrule.Spec) {
+			s.Type, s.ResultColumn, s.TimeColumn, s.Statistics, s.GroupBy = logrule.Service, "class", "status", nil, []string{"kinds"}
+			s.Filters.Black = []logrule.FilterRow{{Column: "class", Values: []string{"no"}}}
+		}),
+		with(func(s *logrule.Spec) {
+			s.Columns = append(slices.Clone(s.Columns), logrule.Column{Name: "only", From: "verb", Line: true, Translate: &logrule.Translation{
+				Entries: []logrule.TranslationEntry{{Value: "pay", To: "paid"}, {Value: "支付", To: "paid"}}, Default: logrule.DefaultDropLine}})
+			s.GroupBy = []string{"only", "kind"}
+		}),
 		with(func(s *logrule.Spec) {
 			s.Type, s.ResultColumn, s.TimeColumn, s.Statistics = logrule.Service, "ok", "fee", nil
 		}),

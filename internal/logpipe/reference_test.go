@@ -90,6 +90,10 @@ func (r *reference) line(l string) {
 	}
 	w := r.window(at)
 	w.counters.Read++
+	if r.dropped(l) {
+		w.counters.Filtered++
+		return
+	}
 	for _, f := range r.spec.Filters.White {
 		v, ok := r.value(l, f.Column)
 		if !ok {
@@ -218,16 +222,92 @@ func refNumber(v string) (*big.Rat, bool) {
 
 // value cuts a column as the manual says it.
 func (r *reference) value(l, column string) (string, bool) {
-	i := slices.IndexFunc(r.spec.Columns, func(c logrule.Column) bool { return c.Name == column })
-	v, ok := refCut(r.spec.Columns[i], l)
-	if !ok {
-		return "", false
+	c := r.spec.Columns[slices.IndexFunc(r.spec.Columns, func(c logrule.Column) bool { return c.Name == column })]
+	whole, ok := r.whole(l, c)
+	return refTranslate(c, refText(whole)), ok
+}
+
+// whole returns what is cut, before it is shortened.
+func (r *reference) whole(l string, c logrule.Column) (string, bool) {
+	if c.From != "" {
+		from := r.spec.Columns[slices.IndexFunc(r.spec.Columns, func(o logrule.Column) bool { return o.Name == c.From })]
+		var ok bool
+		if l, ok = r.whole(l, from); !ok {
+			return "", false
+		}
+		if t := refTranslate(from, refText(l)); t != refText(l) {
+			l = t
+		}
 	}
+	v, ok := refCut(c, l)
+	return strings.Trim(v, " \t\r\v\f"), ok
+}
+
+// refText is a value as it is used.
+func refText(v string) string {
 	v = strings.TrimSpace(string([]rune(v))) // each bad byte becomes U+FFFD
 	if utf8.RuneCountInString(v) > 256 {
 		v = strings.TrimSpace(string([]rune(v)[:256]))
 	}
-	return v, true
+	return v
+}
+
+// refTranslate knows entries without groups, and defaults but drop_line.
+func refTranslate(c logrule.Column, v string) string {
+	if c.Translate == nil {
+		return v
+	}
+	text, fold := v, func(s string) string { return s }
+	if c.Translate.IgnoreCase {
+		fold = strings.ToLower
+		text = fold(v)
+	}
+	for _, e := range c.Translate.Entries {
+		hit := false
+		switch e.Match {
+		case logrule.MatchExact, "":
+			hit = text == fold(e.Value)
+		case logrule.MatchPrefix:
+			hit = strings.HasPrefix(text, fold(e.Value))
+		case logrule.MatchSuffix:
+			hit = strings.HasSuffix(text, fold(e.Value))
+		case logrule.MatchContains:
+			hit = strings.Contains(text, fold(e.Value))
+		case logrule.MatchRegex:
+			hit = compiled(e.Value).MatchString(v)
+		case logrule.MatchRange:
+			var low, high float64
+			if _, err := fmt.Sscanf(e.Value, "[%f,%f)", &low, &high); err != nil {
+				panic(err)
+			}
+			if n, ok := refNumber(v); ok {
+				f, _ := n.Float64()
+				hit = f >= low && f < high
+			}
+		}
+		if hit {
+			return e.To
+		}
+	}
+	if c.Translate.Default == logrule.DefaultConstant {
+		return c.Translate.Constant
+	}
+	return v
+}
+
+// dropped reports whether a translation drops the line.
+func (r *reference) dropped(l string) bool {
+	for _, c := range r.spec.Columns {
+		if c.Translate == nil || c.Translate.Default != logrule.DefaultDropLine {
+			continue
+		}
+		v, ok := r.value(l, c.Name)
+		exact := func(e logrule.TranslationEntry) bool { return e.To == v }
+		if ok && !slices.ContainsFunc(c.Translate.Entries, exact) {
+			return true
+		}
+	}
+	return false
 }
 
 func refCut(c logrule.Column, l string) (string, bool) {
@@ -268,6 +348,12 @@ func refCut(c logrule.Column, l string) (string, bool) {
 			return "", false
 		}
 		return l[m[2*c.Regex.Group]:m[2*c.Regex.Group+1]], true
+	case c.Fixed != nil:
+		runes := []rune(l)
+		if len(runes) <= c.Fixed.Offset {
+			return "", false
+		}
+		return string(runes[c.Fixed.Offset:min(len(runes), c.Fixed.Offset+c.Fixed.Length)]), true
 	}
 	return l, true
 }

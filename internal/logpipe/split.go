@@ -28,14 +28,16 @@ func index(b []byte, from int, sep string) int {
 type splitter struct {
 	delim  marker
 	enc    encoding
+	source int  // slot that is split, -1: the line
 	need   int  // delimiters needed from the start: the largest index + 1
 	tail   int  // fields needed from the end: the largest of the negative indexes
 	single bool // the delimiter is one byte
 	byByte bool // single, and no field is needed from the end
 
 	stamp uint64 // line for which the rest holds
-	n     int    // delimiters found; all there are if tail > 0
-	width int    // bytes of the delimiter in the line
+	src   source
+	n     int // delimiters found; all there are if tail > 0
+	width int // bytes of the delimiter in the line
 	// ends holds where the fields end: ends[i+1] is the end of field i, for the
 	// last field of the line its length; ends[0] makes field 0 begin at 0.
 	ends []int32

@@ -119,14 +119,23 @@ type TimeRule struct {
 	Timezone string `json:"timezone,omitempty" yaml:"timezone,omitempty" doc:"IANA zone of times without an offset; empty: the agent's zone"`
 }
 
-// Column is a value cut out of a line. Exactly one of Split, Between, Regex and Line is set.
+// Column is a value cut out of a line. Exactly one of Split, Between, Regex,
+// JSON, KV, Fixed and Line is set.
 type Column struct {
 	// Name is 1 to 64 characters, unique in the monitor.
-	Name    string       `json:"name" yaml:"name" minLength:"1" maxLength:"64"`
+	Name string `json:"name" yaml:"name" minLength:"1" maxLength:"64"`
+	// From names the column whose value is cut instead of the line, as it is
+	// after its translation. At most MaxDerived columns follow each other so.
+	From    string       `json:"from,omitempty" yaml:"from,omitempty" doc:"Column whose value is cut instead of the line"`
 	Split   *SplitRule   `json:"split,omitempty" yaml:"split,omitempty"`
 	Between *BetweenRule `json:"between,omitempty" yaml:"between,omitempty"`
 	Regex   *RegexRule   `json:"regex,omitempty" yaml:"regex,omitempty"`
-	Line    bool         `json:"line,omitempty" yaml:"line,omitempty" doc:"The column is the whole line"`
+	JSON    *JSONRule    `json:"json,omitempty" yaml:"json,omitempty"`
+	KV      *KVRule      `json:"kv,omitempty" yaml:"kv,omitempty"`
+	Fixed   *FixedRule   `json:"fixed,omitempty" yaml:"fixed,omitempty"`
+	Line    bool         `json:"line,omitempty" yaml:"line,omitempty" doc:"The column is the whole line, or all of the column it comes from"`
+	// Translate maps the value before anything uses it.
+	Translate *Translation `json:"translate,omitempty" yaml:"translate,omitempty"`
 }
 
 // SplitRule takes the Index-th field of the line split by Delimiter.
@@ -154,6 +163,30 @@ type RegexRule struct {
 	Pattern string `json:"pattern" yaml:"pattern" minLength:"1" maxLength:"2000"`
 	// Group is the number of the capturing group; 0: the whole match.
 	Group int `json:"group,omitempty" yaml:"group,omitempty" minimum:"0"`
+}
+
+// JSONRule takes a member of the line, which is a JSON object or array. Strings
+// are unescaped, objects and arrays stay as they are written, null is missing.
+type JSONRule struct {
+	// Path leads to the member: names joined by dots, places of arrays in
+	// brackets from 0, and names with other characters in brackets and quotes.
+	Path string `json:"path" yaml:"path" minLength:"1" maxLength:"500" doc:"Such as order.items[0].price or [\"a name\"].id"`
+}
+
+// KVRule takes the value that follows a key, as logfmt has them: key=value
+// key="a value". The first one counts.
+type KVRule struct {
+	Key string `json:"key" yaml:"key" minLength:"1" maxLength:"200"`
+	// Separator stands between two pairs; empty: spaces and tabs. Assign stands
+	// between key and value; empty: =. Escapes as in SplitRule.
+	Separator string `json:"separator,omitempty" yaml:"separator,omitempty" doc:"Between two pairs; empty: spaces"`
+	Assign    string `json:"assign,omitempty" yaml:"assign,omitempty" doc:"Between key and value; empty: ="`
+}
+
+// FixedRule takes the Length characters after the first Offset.
+type FixedRule struct {
+	Offset int `json:"offset,omitempty" yaml:"offset,omitempty" minimum:"0" doc:"Characters before the value"`
+	Length int `json:"length" yaml:"length" minimum:"1" doc:"Characters of the value; a line that ends earlier ends it"`
 }
 
 // Filters keep a line when all White rows and no Black row match (FLT-1 to FLT-8).
@@ -227,6 +260,9 @@ var ReservedLabels = []string{"tenant", "workspace", "app", "app_service", "inst
 
 // ReservedFigures are the series that stand beside every monitor's figures.
 var ReservedFigures = []string{"completeness", "keys_dropped", "throttled_bytes", "lines_late", "lines_bad", "lines_unmatched", "bad_numbers", "lost_bytes"}
+
+// MaxDerived is how many columns may be cut out of each other in a row.
+const MaxDerived = 3
 
 // Defaults that WithDefaults fills in.
 const (

@@ -129,65 +129,14 @@ func (s Spec) Validate(prefix string) error {
 	if s.FlowLimitKBMin < 0 {
 		es.Add(at("flow_limit_kb_min"), "bad_flow_limit", "%d; use 0 (no limit) or more", s.FlowLimitKBMin)
 	}
-	s.validateColumns(&es, at)
+	s.validateUses(&es, at)
 	s.validateFigures(&es, at)
 	return es.Err()
 }
 
-func (s Spec) validateColumns(es *fielderr.Errors, at func(string, ...any) string) {
-	seen := map[string]bool{}
-	if len(s.Columns) > 50 {
-		es.Add(at("columns"), "too_many", "has %d columns; at most 50", len(s.Columns))
-	}
-	for i, c := range s.Columns {
-		if n := utf8.RuneCountInString(c.Name); n < 1 || n > 64 {
-			es.Add(at("columns[%d].name", i), "bad_column", "%q has %d characters; give 1 to 64", c.Name, n)
-		}
-		if seen[c.Name] {
-			es.Add(at("columns[%d].name", i), "bad_column", "%q is used twice; column names are unique", c.Name)
-		}
-		if slices.Contains(ReservedLabels, c.Name) {
-			es.Add(at("columns[%d].name", i), "bad_column", "%q is a reserved label; choose another name, such as %q", c.Name, "c_"+c.Name)
-		}
-		seen[c.Name] = true
-		kinds := 0
-		if c.Split != nil {
-			kinds++
-			if d, err := Unescape(c.Split.Delimiter); err != nil {
-				es.Add(at("columns[%d].split.delimiter", i), "bad_column", "%v", err)
-			} else if d == "" {
-				es.Add(at("columns[%d].split.delimiter", i), "bad_column", "is empty; give the text between two fields, such as \",\"")
-			}
-		}
-		if c.Between != nil {
-			kinds++
-			for name, text := range map[string]string{"left": c.Between.Left, "right": c.Between.Right} {
-				if _, err := Unescape(text); err != nil {
-					es.Add(at("columns[%d].between.%s", i, name), "bad_column", "%v", err)
-				}
-			}
-			if c.Between.LeftIndex < 0 || c.Between.RightIndex < 0 {
-				es.Add(at("columns[%d].between", i), "bad_column", "left_index and right_index count from 1")
-			}
-		}
-		if c.Regex != nil {
-			kinds++
-			if re, err := regexp.Compile(c.Regex.Pattern); err != nil {
-				es.Add(at("columns[%d].regex.pattern", i), "bad_regex", "%v", err)
-			} else if c.Regex.Group < 0 || c.Regex.Group > re.NumSubexp() {
-				es.Add(at("columns[%d].regex.group", i), "bad_regex", "%d: the pattern has %d groups", c.Regex.Group, re.NumSubexp())
-			}
-			if len(c.Regex.Pattern) > 2000 {
-				es.Add(at("columns[%d].regex.pattern", i), "bad_regex", "has %d bytes; at most 2000", len(c.Regex.Pattern))
-			}
-		}
-		if c.Line {
-			kinds++
-		}
-		if kinds != 1 {
-			es.Add(at("columns[%d]", i), "bad_column", "column %q has %d of split, between, regex and line; give exactly one", c.Name, kinds)
-		}
-	}
+// validateUses checks what uses columns: time, filters and keys.
+func (s Spec) validateUses(es *fielderr.Errors, at func(string, ...any) string) {
+	seen := s.validateColumns(es, at)
 	known := func(field, name string) {
 		if !seen[name] {
 			es.Add(field, "bad_column", "%q is not one of the columns", name)

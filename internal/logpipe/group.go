@@ -69,6 +69,7 @@ type slot struct {
 	ref       int  // of its splitter, between, regex or scan
 	part      int  // what it is of its scan
 	whole     bool // others are cut out of it, so text is needed
+	src       source
 
 	stamp    uint64 // line for which the rest holds
 	state    slotState

@@ -100,17 +100,20 @@ func (n *jsonNode) byPlace(place int) *jsonNode {
 	return nil
 }
 
-func (g *Group) findJSON(s *slot) (src source, from, to int, escaped, ok bool) {
+func (g *Group) findJSON(s *slot) (src *source, from, to int, escaped bool) {
 	scan := &g.jsons[s.ref]
 	if scan.stamp != g.stamp {
 		scan.stamp = g.stamp
 		clear(scan.found)
-		if scan.src, ok = g.source(scan.source, scan.enc, true); ok {
+		if g.read(&scan.src, scan.source, scan.enc, true) {
 			scan.run(scan.src.text)
 		}
 	}
 	v := scan.found[s.part]
-	return scan.src, v.from, v.to, v.escaped, v.found
+	if !v.found {
+		return nil, 0, 0, false
+	}
+	return &scan.src, v.from, v.to, v.escaped
 }
 
 func (s *jsonScan) run(text []byte) {

@@ -37,17 +37,20 @@ func (g *Group) kvFor(r cutRule, from int) (scan, key int) {
 	return scan, key
 }
 
-func (g *Group) findKV(s *slot) (src source, from, to int, escaped, ok bool) {
+func (g *Group) findKV(s *slot) (src *source, from, to int, escaped bool) {
 	scan := &g.kvs[s.ref]
 	if scan.stamp != g.stamp {
 		scan.stamp = g.stamp
 		clear(scan.found)
-		if scan.src, ok = g.source(scan.source, scan.enc, true); ok {
+		if g.read(&scan.src, scan.source, scan.enc, true) {
 			scan.run(scan.src.text)
 		}
 	}
 	v := scan.found[s.part]
-	return scan.src, v.from, v.to, v.escaped, v.found
+	if !v.found {
+		return nil, 0, 0, false
+	}
+	return &scan.src, v.from, v.to, v.escaped
 }
 
 func (s *kvScan) run(text []byte) {

@@ -23,24 +23,26 @@ type source struct {
 	gb         bool
 }
 
-// source returns the line, or the value of the slot it is cut out of; ok is
-// false if that is missing. Rules that look at characters rather than bytes
-// ask for UTF-8.
-func (g *Group) source(slot int, enc encoding, asUTF8 bool) (src source, ok bool) {
-	if slot < 0 {
-		gb := g.gb[enc] && !g.ascii
-		if !gb || !asUTF8 {
-			return source{text: g.line, room: g.room, gb: gb}, true
-		}
+// read makes src the line, or the value of the slot it is cut out of, and
+// reports whether there is one. Rules that look at characters rather than
+// bytes ask for UTF-8.
+func (g *Group) read(src *source, slot int, enc encoding, asUTF8 bool) bool {
+	if slot >= 0 {
+		g.value(slot)
+		s := &g.slots[slot]
+		src.text, src.room, src.at, src.from, src.gb = s.text, s.text, s.textAt, s.textFrom, false
+		return s.state != slotMissing
+	}
+	src.text, src.room, src.gb = g.line, g.room, g.gb[enc] && !g.ascii
+	src.at, src.from = inLine, 0
+	if src.gb && asUTF8 {
 		if !g.hasText {
 			g.decoded, _ = appendGB(g.decoded[:0], g.line)
 			g.hasText = true
 		}
-		return source{text: g.decoded, room: g.decoded, at: inDecoded}, true
+		src.text, src.room, src.at, src.gb = g.decoded, g.decoded, inDecoded, false
 	}
-	g.value(slot)
-	s := &g.slots[slot]
-	return source{text: s.text, room: s.text, at: s.textAt, from: s.textFrom}, s.state != slotMissing
+	return true
 }
 
 // isField reports whether the slot is a field of the line, as it is written.
@@ -53,8 +55,7 @@ func (g *Group) split(s *slot) *splitter {
 	sp := &g.splits[s.ref]
 	if sp.stamp != g.stamp {
 		sp.stamp = g.stamp
-		var ok bool
-		if sp.src, ok = g.source(sp.source, sp.enc, false); !ok {
+		if !g.read(&sp.src, sp.source, sp.enc, false) {
 			sp.n = -1
 			return sp
 		}
@@ -87,30 +88,42 @@ func (g *Group) held(s *slot) []byte {
 // cut finds the slot's value.
 func (g *Group) cut(s *slot) {
 	s.stamp, s.state, s.cut, s.bad, s.drop = g.stamp, slotMissing, false, 0, false
-	src, from, to, escaped, ok := g.find(s)
-	if !ok {
+	src, from, to, escaped := g.find(s)
+	if src == nil {
 		return
 	}
 	from, to = trim(src.text, from, to)
 	s.raw = span{src.at, src.from + from, src.from + to}
-	if src.at != elsewhere && src.from > 0 { // bounds are those of the line
-		if src.text, src.from = g.line, 0; src.at == inDecoded {
-			src.text = g.decoded
+	s.state, s.from, s.to = slotInLine, from, to
+	if src.at == inLine && src.from == 0 && !escaped && !s.whole && s.translate == nil {
+		if to-from > maxValue || !g.ascii {
+			g.decode(s, src)
 		}
-		from, to = s.raw.from, s.raw.to
+		return
+	}
+	g.cutRest(s, src, escaped)
+}
+
+// cutRest does what few values need.
+func (g *Group) cutRest(s *slot, found *source, escaped bool) {
+	src := *found
+	switch { // bounds become those of the line
+	case src.at == inLine:
+		src.text, s.from, s.to = g.line, s.raw.from, s.raw.to
+	case src.at == inDecoded:
+		src.text, s.from, s.to = g.decoded, s.raw.from, s.raw.to
 	}
 	if escaped {
 		start := len(g.scratch)
-		g.scratch = appendUnescaped(g.scratch, src.text[from:to])
+		g.scratch = appendUnescaped(g.scratch, src.text[s.from:s.to])
 		src = source{text: g.scratch[start:], at: elsewhere}
-		from, to = trim(src.text, 0, len(src.text))
+		s.from, s.to = trim(src.text, 0, len(src.text))
 	}
-	s.state, s.from, s.to = slotInLine, from, to
 	if s.whole {
-		g.keepText(s, src, from, to)
+		g.keepText(s, &src)
 	}
-	if to-from > maxValue || !g.ascii || src.at != inLine {
-		g.decode(s, src)
+	if s.to-s.from > maxValue || !g.ascii || src.at != inLine {
+		g.decode(s, &src)
 	}
 	if s.translate != nil {
 		g.translateValue(s)
@@ -118,8 +131,8 @@ func (g *Group) cut(s *slot) {
 }
 
 // keepText keeps the whole value as UTF-8, for what is cut out of it.
-func (g *Group) keepText(s *slot, src source, from, to int) {
-	s.text, s.textAt, s.textFrom = src.text[from:to], src.at, from
+func (g *Group) keepText(s *slot, src *source) {
+	s.text, s.textAt, s.textFrom = src.text[s.from:s.to], src.at, s.from
 	if src.at == elsewhere {
 		s.textFrom = 0
 	}
@@ -130,46 +143,48 @@ func (g *Group) keepText(s *slot, src source, from, to int) {
 	}
 }
 
-// find returns what the slot's rule finds; escaped says that it is the inside
-// of a string that has escapes.
-func (g *Group) find(s *slot) (src source, from, to int, escaped, ok bool) {
+// find returns what the slot's rule finds in which text, nil if nothing;
+// escaped says that it is the inside of a string that has escapes.
+func (g *Group) find(s *slot) (src *source, from, to int, escaped bool) {
+	ok := false
 	switch s.rule.kind {
 	case cutSplit:
 		sp := g.split(s)
-		if sp.n < 0 {
-			return src, 0, 0, false, false
+		if src = &sp.src; sp.n >= 0 {
+			from, to, ok = sp.field(s.rule.index, len(src.text))
 		}
-		from, to, ok = sp.field(s.rule.index, len(sp.src.text))
-		return sp.src, from, to, false, ok
 	case cutRegex:
 		re := &g.regexes[s.ref]
-		if re.stamp != g.stamp {
+		if src = &re.src; re.stamp != g.stamp {
 			re.stamp, re.found = g.stamp, nil
-			if re.src, ok = g.source(re.source, re.enc, true); ok {
-				re.found = re.matcher.match(re.src.text)
+			if g.read(src, re.source, re.enc, true) {
+				re.found = re.matcher.match(src.text)
 			}
 		}
-		if re.found == nil || re.found[2*s.rule.index] < 0 {
-			return src, 0, 0, false, false
+		if ok = re.found != nil && re.found[2*s.rule.index] >= 0; ok {
+			from, to = re.found[2*s.rule.index], re.found[2*s.rule.index+1]
 		}
-		return re.src, re.found[2*s.rule.index], re.found[2*s.rule.index+1], false, true
 	case cutJSON:
 		return g.findJSON(s)
 	case cutKV:
 		return g.findKV(s)
-	}
-	if src, ok = g.source(s.parent, s.rule.enc, s.rule.kind == cutFixed); !ok {
-		return src, 0, 0, false, false
-	}
-	switch s.rule.kind {
-	case cutBetween:
-		from, to, ok = g.betweens[s.ref].cut(src.text, src.gb)
-	case cutFixed:
-		from, to, ok = fixed(src.text, s.rule.index, s.rule.rightIndex)
 	default:
-		to = len(src.text)
+		if src = &s.src; !g.read(src, s.parent, s.rule.enc, s.rule.kind == cutFixed) {
+			return nil, 0, 0, false
+		}
+		switch s.rule.kind {
+		case cutBetween:
+			from, to, ok = g.betweens[s.ref].cut(src.text, src.gb)
+		case cutFixed:
+			from, to, ok = fixed(src.text, s.rule.index, s.rule.rightIndex)
+		default:
+			to, ok = len(src.text), true
+		}
 	}
-	return src, from, to, false, ok
+	if !ok {
+		return nil, 0, 0, false
+	}
+	return src, from, to, false
 }
 
 // fixed returns the bounds of length characters after the first offset.
@@ -199,7 +214,7 @@ func characters(text []byte, from, n int) int {
 }
 
 // decode brings a value that is long or may not be ASCII to its final form.
-func (g *Group) decode(s *slot, src source) {
+func (g *Group) decode(s *slot, src *source) {
 	raw := src.text[s.from:s.to]
 	if src.at == inLine && isASCII(raw) {
 		if len(raw) > maxValue {

@@ -108,15 +108,15 @@ func ParseTranslation(script string) (Translation, error) {
 		if line == "" || strings.HasPrefix(line, "//") {
 			continue
 		}
-		e, any, err := parseEntry(line)
+		e, kind, err := parseEntry(line)
 		switch {
 		case err != nil:
 			es.Add(fmt.Sprintf("line %d", n+1), "bad_translation", "%q %v", line, err)
-		case any && t.Default != DefaultKeep:
+		case kind != entryValue && t.Default != DefaultKeep:
 			es.Add(fmt.Sprintf("line %d", n+1), "bad_translation", "%q is a second default", line)
-		case any && e.To == dropWord:
+		case kind == entryDrop:
 			t.Default = DefaultDropLine
-		case any:
+		case kind == entryDefault:
 			t.Default, t.Constant = DefaultConstant, e.To
 		default:
 			t.Entries = append(t.Entries, e)
@@ -125,11 +125,18 @@ func ParseTranslation(script string) (Translation, error) {
 	return t, es.Err()
 }
 
-// parseEntry reads a line of a script; any says that it is the default.
-func parseEntry(line string) (e TranslationEntry, any bool, err error) {
+// What a line of a script says.
+const (
+	entryValue = iota
+	entryDefault
+	entryDrop
+)
+
+// parseEntry reads a line of a script.
+func parseEntry(line string) (e TranslationEntry, kind int, err error) {
 	value, rest, quoted, err := parseText(line)
 	if err != nil {
-		return e, false, err
+		return e, 0, err
 	}
 	if !quoted {
 		at := -1
@@ -139,7 +146,7 @@ func parseEntry(line string) (e TranslationEntry, any bool, err error) {
 			}
 		}
 		if at < 0 {
-			return e, false, fmt.Errorf("has no arrow; write value => new value")
+			return e, 0, fmt.Errorf("has no arrow; write value => new value")
 		}
 		value, rest = strings.TrimSpace(line[:at]), line[at:]
 	}
@@ -150,19 +157,25 @@ func parseEntry(line string) (e TranslationEntry, any bool, err error) {
 			to = strings.TrimSpace(to)
 			text, more, toQuoted, err := parseText(to)
 			if err != nil {
-				return e, false, err
+				return e, 0, err
 			}
 			if toQuoted && strings.TrimSpace(more) != "" {
-				return e, false, fmt.Errorf("has %q after the new value", more)
+				return e, 0, fmt.Errorf("has %q after the new value", more)
 			}
 			if !toQuoted {
 				text = to
 			}
 			e.To = text
-			return e, !quoted && value == "*" && a.match == MatchExact, nil
+			switch {
+			case quoted || value != "*" || a.match != MatchExact:
+				return e, entryValue, nil
+			case text == dropWord && !toQuoted:
+				return e, entryDrop, nil
+			}
+			return e, entryDefault, nil
 		}
 	}
-	return e, false, fmt.Errorf("has no arrow after the value; write value => new value")
+	return e, 0, fmt.Errorf("has no arrow after the value; write value => new value")
 }
 
 // parseText reads a text in quotes and returns what follows it.

@@ -181,6 +181,10 @@ func (s Spec) validateUses(es *fielderr.Errors, at func(string, ...any) string) 
 }
 
 func (s Spec) validateFigures(es *fielderr.Errors, at func(string, ...any) string) {
+	s.validateService(es, at)
+	if s.Type == Service {
+		return
+	}
 	if len(s.Statistics) > 10 {
 		es.Add(at("statistics"), "too_many", "has %d figures; at most 10", len(s.Statistics))
 	}
@@ -204,7 +208,6 @@ func (s Spec) validateFigures(es *fielderr.Errors, at func(string, ...any) strin
 		}
 		s.validateFigure(es, func(field string) string { return at("statistics[%d].%s", i, field) }, st)
 	}
-	s.validateService(es, at)
 }
 
 func kindList() string {

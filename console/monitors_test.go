@@ -244,6 +244,29 @@ func TestKeysTable(t *testing.T) {
 	}
 }
 
+func TestTranslationsConvert(t *testing.T) {
+	i := start(t)
+	c := i.admin()
+	var forms struct {
+		Script      string
+		Translation struct {
+			Entries []struct{ Match, Value, To string }
+			Default string
+		}
+	}
+	c.want(200, "POST", ws+"/translations:convert", `{"script":"200 => Y\n// the rest\n* => N"}`).json(t, &forms)
+	if forms.Script != "200 => Y\n* => N\n" || len(forms.Translation.Entries) != 1 || forms.Translation.Entries[0].Match != "exact" || forms.Translation.Default != "constant" {
+		t.Errorf("%+v", forms)
+	}
+	c.want(200, "POST", ws+"/translations:convert", `{"entries":[{"match":"regex","value":"^5","to":"bad"}],"default":"drop_line"}`).json(t, &forms)
+	if forms.Script != "^5 ~> bad\n* => !drop_line\n" {
+		t.Errorf("%+v", forms)
+	}
+	if f := c.fails(422, "invalid", "POST", ws+"/translations:convert", `{"script":"200 Y"}`); f.Details[0].Field != "translation.script" {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestTasksOnAgents(t *testing.T) {
 	i := start(t)
 	c := i.admin()

@@ -119,6 +119,7 @@ func (m *Monitors) Routes(r *api.API) {
 	api.Route(r, "listMonitors", "GET", all, api.NeedViewer, "List monitors", m.list)
 	api.Route(r, "createMonitor", "POST", all, api.NeedEditor, "Create a monitor", m.create, api.OwnValidation, api.Status(http.StatusCreated))
 	api.Route(r, "validateMonitor", "POST", all+":validate", api.NeedEditor, "Check a definition without saving it", m.validate, api.OwnValidation, api.Status(http.StatusNoContent))
+	api.Route(r, "convertTranslation", "POST", "/api/v1/workspaces/{workspace}/translations:convert", api.NeedEditor, "Write a translation as a script and as entries", m.convert)
 	api.Route(r, "debugMonitor", "POST", all+":debug", api.NeedEditor, "Run a definition on real lines without saving it", m.debug, api.OwnValidation)
 	api.Route(r, "getMonitor", "GET", item, api.NeedViewer, "Read a monitor", m.get)
 	api.Route(r, "updateMonitor", "PUT", item, api.NeedEditor, "Update a monitor", m.update, api.OwnValidation)

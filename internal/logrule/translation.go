@@ -263,6 +263,14 @@ func (r Range) Has(v float64) bool {
 	return (v > r.Low || v == r.Low && !r.LowOpen) && (v < r.High || v == r.High && !r.HighOpen)
 }
 
+// Validate returns what is wrong with the translation as fielderr.Errors, with
+// paths below field.
+func (t Translation) Validate(field string) error {
+	var es fielderr.Errors
+	t.validate(&es, field)
+	return es.Err()
+}
+
 // validate adds what is wrong with the translation to es, below field.
 func (t Translation) validate(es *fielderr.Errors, field string) {
 	if t.Script != "" && (len(t.Entries) > 0 || t.Default != "" || t.Constant != "") {

@@ -775,6 +775,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/translations:convert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Write a translation as a script and as entries */
+        post: operations["convertTranslation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1043,11 +1060,17 @@ export interface components {
         };
         Column: {
             between?: components["schemas"]["BetweenRule"];
-            /** @description The column is the whole line */
+            fixed?: components["schemas"]["FixedRule"];
+            /** @description Column whose value is cut instead of the line */
+            from?: string;
+            json?: components["schemas"]["JSONRule"];
+            kv?: components["schemas"]["KVRule"];
+            /** @description The column is the whole line, or all of the column it comes from */
             line?: boolean;
             name: string;
             regex?: components["schemas"]["RegexRule"];
             split?: components["schemas"]["SplitRule"];
+            translate?: components["schemas"]["Translation"];
         };
         CopyInBody: {
             /** @description Name of the copy */
@@ -1221,6 +1244,18 @@ export interface components {
             black?: components["schemas"]["FilterRow"][];
             white?: components["schemas"]["FilterRow"][];
         };
+        FixedRule: {
+            /**
+             * Format: int64
+             * @description Characters of the value; a line that ends earlier ends it
+             */
+            length: number;
+            /**
+             * Format: int64
+             * @description Characters before the value
+             */
+            offset?: number;
+        };
         Host: {
             arch: string;
             /** Format: int32 */
@@ -1257,6 +1292,10 @@ export interface components {
              */
             version?: number;
             workspace?: string;
+        };
+        JSONRule: {
+            /** @description Such as order.items[0].price or ["a name"].id */
+            path: string;
         };
         JoinCreateInBody: {
             /**
@@ -1295,6 +1334,13 @@ export interface components {
              * @description absent when there was no value
              */
             value: number | null;
+        };
+        KVRule: {
+            /** @description Between key and value; empty: = */
+            assign?: string;
+            key: string;
+            /** @description Between two pairs; empty: spaces */
+            separator?: string;
         };
         KeyColumn: {
             /** @description Label in series */
@@ -2049,6 +2095,30 @@ export interface components {
              */
             role?: "viewer" | "editor" | "admin";
             workspace: string;
+        };
+        Translation: {
+            constant?: string;
+            /**
+             * @description What becomes of a value that no entry matches
+             * @enum {string}
+             */
+            default?: "keep" | "drop_line" | "constant";
+            entries?: components["schemas"]["TranslationEntry"][];
+            ignore_case?: boolean;
+            /** @description Entries as text, one a line: A => name, ^5\\d\\d$ ~> error, [100,200) #> ok, * => other */
+            script?: string;
+        };
+        TranslationEntry: {
+            /** @enum {string} */
+            match?: "exact" | "prefix" | "suffix" | "contains" | "regex" | "range";
+            to: string;
+            value: string;
+        };
+        TranslationForms: {
+            /** @description One entry a line, such as 200 => Y */
+            script: string;
+            /** @description The same as entries */
+            translation: components["schemas"]["Translation"];
         };
         User: {
             /** Format: date-time */
@@ -8981,6 +9051,114 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Export"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    convertTranslation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Translation"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TranslationForms"];
                 };
             };
             /** @description Bad Request */

@@ -42,6 +42,7 @@ export const chineseDetails: Record<string, string> = {
   bad_timezone: '不是有效的时区，例如 Asia/Shanghai',
   bad_title: '标题须为 1 到 64 个字符',
   bad_tls: '请使用 starttls、tls 或 none',
+  bad_translation: '翻译规则无效：{{message}}',
   bad_type: '类型不正确：{{message}}',
   bad_url: '请输入以 http:// 或 https:// 开头的地址',
   bad_value: '值无效：{{message}}',

@@ -9,25 +9,35 @@ import type { Sample } from './FileSection'
 import { readSpaces, showSpaces } from './cut'
 import { columnColor } from './Lines'
 import { freeName } from './propose'
+import { TranslationButton } from './Translation'
 import { removeColumn, renameColumn } from './spec'
 
-type Kind = 'split' | 'between' | 'regex' | 'line'
+const kinds = ['split', 'between', 'json', 'kv', 'regex', 'fixed', 'line'] as const
+
+type Kind = (typeof kinds)[number]
 
 function kindOf(c: Column): Kind {
-  return c.split ? 'split' : c.between ? 'between' : c.regex ? 'regex' : 'line'
+  return kinds.find((k) => c[k]) ?? 'line'
 }
 
-/** withKind changes the kind of a rule and keeps its name. */
-function withKind(c: Column, kind: Kind, delimiter: string): Column {
+/** withKind changes the kind of a rule and keeps what else is said of the column. */
+function withKind({ name, from, translate }: Column, kind: Kind, delimiter: string): Column {
+  const rest = { name, from, translate }
   switch (kind) {
     case 'split':
-      return { name: c.name, split: { delimiter: delimiter || ',', index: 0 } }
+      return { ...rest, split: { delimiter: delimiter || ',', index: 0 } }
     case 'between':
-      return { name: c.name, between: { left: '', right: '' } }
+      return { ...rest, between: { left: '', right: '' } }
+    case 'json':
+      return { ...rest, json: { path: '' } }
+    case 'kv':
+      return { ...rest, kv: { key: '' } }
     case 'regex':
-      return { name: c.name, regex: { pattern: '', group: 1 } }
+      return { ...rest, regex: { pattern: '', group: 1 } }
+    case 'fixed':
+      return { ...rest, fixed: { offset: 0, length: 1 } }
     case 'line':
-      return { name: c.name, line: true }
+      return { ...rest, line: true }
   }
 }
 
@@ -79,10 +89,15 @@ export function ColumnsSection({ spec, setSpec, errors, sample, dry }: Props) {
                     </td>
                     <td>
                       <Select aria-label={t('editor.columns.kindOf', { name: c.name })} value={kind} style={{ width: '100%' }} onChange={(k) => replace(i, withKind(c, k, sample?.delimiter ?? ''))}
-                        options={(['split', 'between', 'regex', 'line'] as const).map((k) => ({ value: k, label: t(`kind.${k}`) }))} />
+                        options={kinds.map((k) => ({ value: k, label: t(`kind.${k}`) }))} />
+                      {columns.length > 1 && (
+                        <Select aria-label={t('editor.columns.fromOf', { name: c.name })} value={c.from ?? ''} style={{ width: '100%', marginTop: 4 }} size="small" popupMatchSelectWidth={false} onChange={(f) => replace(i, { ...c, from: f || undefined })}
+                          options={[{ value: '', label: t('editor.columns.ofLine') }, ...columns.filter((x) => x.name !== c.name && x.name !== '').map((x) => ({ value: x.name, label: t('editor.columns.ofColumn', { name: x.name }) }))]} />
+                      )}
                     </td>
                     <td>
                       <RuleInputs column={c} onChange={(x) => replace(i, x)} />
+                      <TranslationButton column={c} onChange={(translate) => replace(i, { ...c, translate })} />
                       {bad && <div className="field"><div className="bad" role="alert">{bad}</div></div>}
                     </td>
                     <td className="mono" style={{ maxWidth: 260, overflowWrap: 'anywhere' }}>
@@ -111,7 +126,7 @@ export function ColumnsSection({ spec, setSpec, errors, sample, dry }: Props) {
 
 function RuleInputs({ column, onChange }: { column: Column; onChange: (c: Column) => void }) {
   const t = useT()
-  const { split, between, regex } = column
+  const { split, between, regex, json, kv, fixed } = column
   const label = (what: string) => `${column.name}: ${what}`
   if (split) {
     return (
@@ -151,5 +166,26 @@ function RuleInputs({ column, onChange }: { column: Column; onChange: (c: Column
       </Space.Compact>
     )
   }
-  return <span className="muted">{t('rule.line')}</span>
+  if (json) {
+    return <Input aria-label={label(t('rule.path'))} prefix={<span className="muted">{t('rule.path')}</span>} className="mono" placeholder="order.items[0].price" value={json.path} onChange={(e) => onChange({ ...column, json: { path: e.target.value } })} />
+  }
+  if (kv) {
+    const set = (part: Partial<typeof kv>) => onChange({ ...column, kv: { ...kv, ...part } })
+    return (
+      <Space.Compact>
+        <Input aria-label={label(t('rule.key'))} prefix={<span className="muted">{t('rule.key')}</span>} className="mono" style={{ width: 150 }} placeholder="cost" value={kv.key} onChange={(e) => set({ key: e.target.value })} />
+        <Input aria-label={label(t('rule.assign'))} title={t('rule.assign')} className="mono" style={{ width: 50 }} placeholder="=" value={showSpaces(kv.assign ?? '')} onChange={(e) => set({ assign: readSpaces(e.target.value) || undefined })} />
+        <Input aria-label={label(t('rule.separator'))} title={t('rule.separator')} className="mono" style={{ width: 70 }} placeholder="␣" value={showSpaces(kv.separator ?? '')} onChange={(e) => set({ separator: readSpaces(e.target.value) || undefined })} />
+      </Space.Compact>
+    )
+  }
+  if (fixed) {
+    return (
+      <Space.Compact>
+        <InputNumber aria-label={label(t('rule.offset'))} prefix={<span className="muted">{t('rule.offset')}</span>} style={{ width: 140 }} min={0} max={100_000} precision={0} value={fixed.offset ?? 0} onChange={(n) => onChange({ ...column, fixed: { ...fixed, offset: n ?? 0 } })} />
+        <InputNumber aria-label={label(t('rule.length'))} prefix={<span className="muted">{t('rule.length')}</span>} style={{ width: 130 }} min={1} max={100_000} precision={0} value={fixed.length} onChange={(n) => onChange({ ...column, fixed: { ...fixed, length: n ?? 1 } })} />
+      </Space.Compact>
+    )
+  }
+  return <span className="muted">{column.from ? t('rule.wholeColumn', { name: column.from }) : t('rule.line')}</span>
 }

@@ -4,6 +4,7 @@
  * agree with it on rules that it proposes itself.
  */
 import type { Column } from '../api/types'
+import { jsonMembers, kvMembers } from './members'
 
 /** unescape turns the written form of a delimiter (\t, \x1b, char(1,2)) into its text. */
 export function unescape(s: string): string {
@@ -63,8 +64,10 @@ export function fields(line: string, delimiter: string): Piece[] {
   }
 }
 
-/** cut gives where the column's value stands in the line, null when it is missing. Regex is left to the agent. */
+/** cut gives where the column's value stands in the line, null when it is missing. What is never proposed is left to the agent. */
 export function cut(line: string, column: Column): Piece | null {
+  if (column.json) return jsonMembers(line).find((m) => m.path === column.json!.path)?.piece ?? null
+  if (column.kv) return kvMembers(line).find((m) => m.path === column.kv!.key)?.piece ?? null
   if (column.line) return trimmed(line, 0, line.length)
   if (column.split) {
     const all = fields(line, unescape(column.split.delimiter))

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DryRunLine, MonitorSpec } from '../api/types'
 import { cut, unescape, readSpaces, showSpaces } from './cut'
+import { jsonMembers } from './members'
 import { propose, wordAt } from './propose'
 import { figureQuery } from './series'
 import { cleanSpec, emptySpec, nameFrom, removeColumn, renameColumn, seriesLabel } from './spec'
@@ -49,11 +50,22 @@ describe('proposals', () => {
     expect(number[0]?.column.between?.right).toBe('ms')
     expect(number[0]?.values).toContain('140')
   })
-  it('keep the name before an equals sign', () => {
-    const line = 'level=info cost=25 user="li"'
-    const [p] = propose([line, 'level=warn cost=7 user="an"'], line, mark(line, '25'), '', 'cost')
-    expect(p?.column.between).toEqual({ left: 'cost=', left_index: 1, right: ' ', right_index: 1 })
-    expect(p?.values).toEqual(['25', '7'])
+  it('name the key of a pair, and keep the name before another sign', () => {
+    const line = 'level=info cost=25 user="li wei" took:7ms'
+    const [p, q] = propose([line, 'level=warn cost=7 user="an"'], line, mark(line, '25'), '', 'cost')
+    expect([p?.column.kv, p?.values]).toEqual([{ key: 'cost' }, ['25', '7']])
+    expect(q?.column.between).toEqual({ left: 'cost=', left_index: 1, right: ' ', right_index: 1 })
+    expect(propose([line], line, mark(line, 'li wei'), '', 'u')[0]?.column.kv).toEqual({ key: 'user' })
+    expect(propose([line], line, mark(line, '7'), '', 't')[0]?.column.between).toEqual({ left: 'took:', left_index: 1, right: 'ms', right_index: 1 })
+  })
+  it('give the path of a JSON member', () => {
+    const line = '{"order":{"items":[{"price":7.5}],"a b":"x\\"y"},"ok":true,"none":null}'
+    expect(jsonMembers(line).map((m) => [m.path, line.slice(m.piece.start, m.piece.end)])).toEqual([['order.items[0].price', '7.5'], ['order.a b', 'x\\"y'], ['ok', 'true']])
+    expect(propose([line, '{"ok":false}'], line, wordAt(line, line.indexOf('true') + 1, ','), ',', 'ok')[0]).toMatchObject({ column: { json: { path: 'ok' } }, found: 2, values: ['true', 'false'] })
+    expect(jsonMembers('[1] not JSON')).toEqual([])
+    expect(jsonMembers('[1]')).toEqual([{ path: '[0]', piece: { start: 1, end: 2 } }])
+    expect(jsonMembers('{"a":1,')).toEqual([])
+    expect(jsonMembers('2026-11-23,x')).toEqual([])
   })
   it('take the field or word that was clicked', () => {
     const w = wordAt(lines[0]!, lines[0]!.indexOf('beijing') + 2, ',')

@@ -1,6 +1,7 @@
 /** Proposes column rules for a word that a person marked in a line (spec 05 §5.1, COL-5). */
 import type { Column } from '../api/types'
 import { cut, escape, fields, unescape, type Piece } from './cut'
+import { jsonMembers, kvMembers, type Member } from './members'
 
 export interface Proposal {
   column: Column
@@ -14,6 +15,8 @@ const commonDelimiters = [',', '|', '\t', ';', '||', '^', ' ']
 
 /** wordAt is the field or word around an index: between delimiters when there is one, else between spaces and punctuation. */
 export function wordAt(line: string, index: number, delimiter: string): Piece {
+  const member = memberAt(jsonMembers(line), index)
+  if (member) return member.piece
   const d = unescape(delimiter)
   if (d !== '') {
     const f = fields(line, d).find((p) => index >= p.start && index <= p.end)
@@ -25,6 +28,10 @@ export function wordAt(line: string, index: number, delimiter: string): Piece {
   while (start > 0 && word.test(line[start - 1]!)) start--
   while (end < line.length && word.test(line[end]!)) end++
   return { start, end }
+}
+
+function memberAt(members: Member[], index: number): Member | undefined {
+  return members.find((m) => index >= m.piece.start && index <= m.piece.end)
 }
 
 function shrink(line: string, p: Piece): Piece {
@@ -67,6 +74,11 @@ export function propose(lines: readonly string[], line: string, piece: Piece, de
   const marked = shrink(line, piece)
   if (marked.start >= marked.end) return []
   const columns: Column[] = []
+  const exactly = (members: Member[]) => members.find((m) => same(shrink(line, m.piece), marked))
+  const inJSON = exactly(jsonMembers(line))
+  if (inJSON) columns.push({ name, json: { path: inJSON.path } })
+  const pair = exactly(kvMembers(line))
+  if (pair) columns.push({ name, kv: { key: pair.path } })
   const delimiters = [...new Set([unescape(detected), ...commonDelimiters])].filter((d) => d !== '')
   for (const d of delimiters) {
     const parts = fields(line, d)
@@ -100,9 +112,9 @@ export function propose(lines: readonly string[], line: string, piece: Piece, de
     }
     out.push({ column, found, values: [...values] })
   }
-  // The detected delimiter comes first; among the rest a rule that holds on more lines is better.
-  const isDetected = (p: Proposal) => (p.column.split && unescape(p.column.split.delimiter) === unescape(detected) ? 1 : 0)
-  return out.sort((a, b) => isDetected(b) - isDetected(a) || b.found - a.found).slice(0, 4)
+  // What names the value comes first, then the detected delimiter; among the rest a rule that holds on more lines is better.
+  const rank = (p: Proposal) => (p.column.json ? 3 : p.column.kv ? 2 : p.column.split && unescape(p.column.split.delimiter) === unescape(detected) ? 1 : 0)
+  return out.sort((a, b) => rank(b) - rank(a) || b.found - a.found).slice(0, 4)
 }
 
 /** freeName is base, or base2, base3, …, whichever is not taken. */

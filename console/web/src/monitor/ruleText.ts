@@ -8,6 +8,9 @@ export function visible(s: string): string {
 
 /** ruleText says in words what a column rule takes. */
 export function ruleText(c: Column, t: Translate): string {
+  if (c.json) return t('rule.json', { path: c.json.path })
+  if (c.kv) return t('rule.kv', { key: c.kv.key })
+  if (c.fixed) return t('rule.fixed', { from: (c.fixed.offset ?? 0) + 1, to: (c.fixed.offset ?? 0) + c.fixed.length })
   if (c.split) {
     const n = c.split.index
     return n < 0 ? t('rule.splitEnd', { n: -n, delimiter: visible(c.split.delimiter) }) : t('rule.split', { n: n + 1, delimiter: visible(c.split.delimiter) })

@@ -156,7 +156,7 @@ export function renameColumn(s: MonitorSpec, index: number, name: string): Monit
   const swap = (c: string) => (c === old && old !== '' ? name : c)
   return {
     ...s,
-    columns: s.columns?.map((c, i) => (i === index ? { ...c, name } : c)),
+    columns: s.columns?.map((c, i) => ({ ...c, from: c.from === undefined ? undefined : swap(c.from), ...(i === index ? { name } : {}) })),
     time: { ...s.time, column: s.time.column === undefined ? undefined : swap(s.time.column) },
     group_by: s.group_by?.map(swap),
     statistics: s.statistics?.map((x) => ({ ...x, column: x.column === undefined ? undefined : swap(x.column), divisor: x.divisor === undefined ? undefined : swap(x.divisor) })),
@@ -176,7 +176,7 @@ export function removeColumn(s: MonitorSpec, index: number): MonitorSpec {
   if (others?.some((c) => c.name === name)) return { ...s, columns: others }
   return {
     ...s,
-    columns: others,
+    columns: others?.map((c) => (c.from === name ? { ...c, from: undefined } : c)),
     time: s.time.column === name ? { ...s.time, column: undefined } : s.time,
     group_by: s.group_by?.filter((g) => g !== name),
     statistics: s.statistics?.map((x) => ({ ...x, column: x.column === name ? undefined : x.column, divisor: x.divisor === name ? undefined : x.divisor })),

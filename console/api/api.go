@@ -88,6 +88,7 @@ func New(version string, log *slog.Logger) *API {
 // schemaNames gives types whose own names would collide a name of their own.
 var schemaNames = map[string]string{
 	"logrule.Spec": "LogMonitorSpec", "alarmrule.Spec": "AlarmRuleSpec", "channel.Spec": "ChannelSpec",
+	"dashboard.Spec": "DashboardSpec", "dashboard.Report": "Report", "dashboard.Column": "ReportColumn", "dashboard.Source": "ReportSource", "dashboard.Format": "ReportFormat",
 	"alarmstate.Condition": "JudgedCondition", "alarmrule.Condition": "RuleCondition",
 	"fielderr.Error": "ErrorDetail", "logrule.Scope": "LogScope",
 }

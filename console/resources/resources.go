@@ -24,7 +24,7 @@ func New(store *resource.Store) *Resources { return &Resources{store} }
 // Item is a resource as in YAML.
 type Item struct {
 	APIVersion string       `json:"apiVersion" enum:"pharos/v1"`
-	Kind       string       `json:"kind" enum:"LogMonitor,Channel,AlarmRule"`
+	Kind       string       `json:"kind" enum:"LogMonitor,Channel,AlarmRule,Dashboard"`
 	Metadata   ItemMetadata `json:"metadata"`
 	Spec       any          `json:"spec" doc:"See /api/schemas/{kind}.json"`
 }
@@ -60,7 +60,7 @@ type ApplyResult struct {
 type applyOut struct{ Body ApplyResult }
 type exportIn struct {
 	api.InWorkspace
-	Kind string `query:"kind" enum:"LogMonitor,Channel,AlarmRule," doc:"Absent: all kinds"`
+	Kind string `query:"kind" enum:"LogMonitor,Channel,AlarmRule,Dashboard," doc:"Absent: all kinds"`
 }
 
 // Export holds resources as apply takes them; secrets are left out.

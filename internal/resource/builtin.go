@@ -9,6 +9,7 @@ import (
 
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/channel"
+	"github.com/pharos-stack/pharos/internal/dashboard"
 	"github.com/pharos-stack/pharos/internal/fielderr"
 	"github.com/pharos-stack/pharos/internal/logrule"
 )
@@ -18,6 +19,7 @@ const (
 	KindLogMonitor = "LogMonitor"
 	KindChannel    = "Channel"
 	KindAlarmRule  = "AlarmRule"
+	KindDashboard  = "Dashboard"
 )
 
 // Builtin returns the kinds of the product. Compile tells whether a monitor's
@@ -54,7 +56,48 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 	}
 	notice := NewKind[channel.Spec](KindChannel, "chn_")
 	notice.Change = keepMailPassword
-	return []Kind{monitor, notice, rule}
+	return []Kind{monitor, notice, rule, dashboardKind()}
+}
+
+func dashboardKind() Kind {
+	kind := NewKind[dashboard.Spec](KindDashboard, "dsh_")
+	kind.Refs = func(spec any) []Ref {
+		var refs []Ref
+		for i, r := range spec.(dashboard.Spec).Reports {
+			for j, src := range r.Sources {
+				if src.Monitor != "" {
+					refs = append(refs, Ref{Field: fmt.Sprintf("spec.reports[%d].sources[%d].monitor", i, j), Kind: KindLogMonitor, Name: src.Monitor})
+				}
+			}
+		}
+		return refs
+	}
+	kind.Check = func(_ context.Context, look Lookup, _ string, spec any) error {
+		s := spec.(dashboard.Spec)
+		var es fielderr.Errors
+		promql := parser.NewParser(parser.Options{})
+		for i, r := range s.Reports {
+			for j, src := range r.Sources {
+				if src.Expr == "" {
+					continue
+				}
+				if _, err := promql.ParseExpr(src.Expr); err != nil {
+					es.Add(fmt.Sprintf("spec.reports[%d].sources[%d].expr", i, j), "bad_expr", "%v", err)
+				}
+			}
+		}
+		if err := es.Err(); err != nil {
+			return err
+		}
+		return s.CheckMonitors("spec", func(name string) (logrule.Spec, error) {
+			found, err := look(KindLogMonitor, name)
+			if err != nil {
+				return logrule.Spec{}, err
+			}
+			return found.(logrule.Spec), nil
+		})
+	}
+	return kind
 }
 
 // keepType refuses to make a monitor of another type: its series would change

@@ -185,7 +185,7 @@ func parse(source string, text []byte) ([]resource.Object, error) {
 }
 
 // collections are the kinds by the name of their list in the API.
-var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel"}
+var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "dashboards": "Dashboard"}
 
 // collection accepts a list's name or a kind.
 func collection(name string) (string, error) {
@@ -194,7 +194,7 @@ func collection(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules or channels", name)
+	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels or dashboards", name)
 }
 
 // Get shows resources.

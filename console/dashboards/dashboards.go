@@ -1,0 +1,121 @@
+// Package dashboards answers the routes of dashboards. What they show is asked
+// for by the page itself, through the Prometheus API.
+package dashboards
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/internal/dashboard"
+	"github.com/pharos-stack/pharos/internal/resource"
+)
+
+// Dashboards answers the routes.
+type Dashboards struct{ store *resource.Store }
+
+// New returns Dashboards.
+func New(store *resource.Store) *Dashboards { return &Dashboards{store} }
+
+// Dashboard is a dashboard as stored.
+type Dashboard struct {
+	api.Meta
+	Spec dashboard.Spec `json:"spec"`
+}
+
+// DashboardInput is what a client sends.
+type DashboardInput struct {
+	Name    string         `json:"name,omitempty" doc:"For good: a letter or digit, then letters, digits, dots, hyphens or underscores, at most 63"`
+	Version int64          `json:"version,omitempty" doc:"Required for an update"`
+	Spec    dashboard.Spec `json:"spec"`
+}
+
+// One names a dashboard of a workspace.
+type One struct {
+	api.InWorkspace
+	Name string `path:"name"`
+}
+type body struct{ Body Dashboard }
+type listIn struct {
+	api.InWorkspace
+	api.ListParams
+}
+type listOut struct{ Body api.Page[Dashboard] }
+type createIn struct {
+	api.InWorkspace
+	Body api.Definition[DashboardInput]
+}
+type updateIn struct {
+	One
+	Body api.Definition[DashboardInput]
+}
+type deleteIn struct {
+	One
+	Version int64 `query:"version" doc:"Delete only this version"`
+}
+
+// Routes registers the routes.
+func (d *Dashboards) Routes(r *api.API) {
+	const all = "/api/v1/workspaces/{workspace}/dashboards"
+	const item = all + "/{name}"
+	api.Route(r, "listDashboards", "GET", all, api.NeedViewer, "List dashboards", d.list)
+	api.Route(r, "createDashboard", "POST", all, api.NeedEditor, "Create a dashboard", d.create, api.OwnValidation, api.Status(http.StatusCreated))
+	api.Route(r, "getDashboard", "GET", item, api.NeedViewer, "Read a dashboard", d.get)
+	api.Route(r, "updateDashboard", "PUT", item, api.NeedEditor, "Update a dashboard", d.update, api.OwnValidation)
+	api.Route(r, "deleteDashboard", "DELETE", item, api.NeedEditor, "Delete a dashboard", d.delete, api.Status(http.StatusNoContent))
+}
+
+func of(o resource.Object) (Dashboard, error) {
+	spec, err := resource.SpecOf[dashboard.Spec](o)
+	return Dashboard{Meta: api.MetaOf(o), Spec: spec}, err
+}
+
+func answer(o resource.Object, err error) (*body, error) {
+	if err != nil {
+		return nil, err
+	}
+	d, err := of(o)
+	return &body{Body: d}, err
+}
+
+func (d *Dashboards) list(ctx context.Context, in *listIn) (*listOut, error) {
+	objects, err := d.store.List(ctx, resource.KindDashboard, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Dashboard, len(objects))
+	for i, o := range objects {
+		if rows[i], err = of(o); err != nil {
+			return nil, err
+		}
+	}
+	page, err := api.Paginate(rows, in.ListParams, func(x Dashboard) string { return x.Name + " " + x.Spec.Title }, api.Columns[Dashboard]{
+		"name": api.By(func(x Dashboard) string { return x.Name }), "title": api.By(func(x Dashboard) string { return x.Spec.Title }),
+		"created_at": api.By(func(x Dashboard) int64 { return x.CreatedAt.UnixMilli() }), "updated_at": api.By(func(x Dashboard) int64 { return x.UpdatedAt.UnixMilli() }),
+	})
+	return &listOut{Body: page}, err
+}
+
+func (d *Dashboards) get(ctx context.Context, in *One) (*body, error) {
+	return answer(d.store.Get(ctx, resource.KindDashboard, in.Workspace, in.Name))
+}
+
+func (d *Dashboards) create(ctx context.Context, in *createIn) (*body, error) {
+	o, err := in.Body.Object(resource.KindDashboard, in.Workspace, "")
+	if err != nil {
+		return nil, err
+	}
+	return answer(d.store.Create(ctx, api.Actor(ctx), o))
+}
+
+func (d *Dashboards) update(ctx context.Context, in *updateIn) (*body, error) {
+	o, err := in.Body.Updated(resource.KindDashboard, in.Workspace, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	return answer(d.store.Update(ctx, api.Actor(ctx), o))
+}
+
+func (d *Dashboards) delete(ctx context.Context, in *deleteIn) (*struct{}, error) {
+	return nil, d.store.Delete(ctx, api.Actor(ctx), resource.KindDashboard, in.Workspace, in.Name, in.Version)
+}

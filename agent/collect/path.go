@@ -45,6 +45,7 @@ type path struct {
 	missing     bool // nothing stands under the name
 	rescan      bool // something happened to the name since the last look
 	err         string
+	problem     string // the class of err, see files.Problem
 }
 
 // generation is one content of a file: it ends with a rotation or truncation.
@@ -125,7 +126,7 @@ func (c *Collector) follow(t *task, name string) {
 	}
 	if err := files.CheckLinks(name, t.spec.SymlinkPart, c.o.AllowedRoots); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			t.fileErrors[name], t.err = err.Error(), err.Error()
+			t.fileErrors[name], t.err = fileError{err.Error(), files.Problem(err)}, err.Error()
 		}
 		return
 	}
@@ -353,7 +354,7 @@ func (c *Collector) fail(p *path, err error) {
 	if text == p.err {
 		return
 	}
-	p.err = text
+	p.err, p.problem = text, files.Problem(err)
 	if err != nil {
 		c.log.Warn("cannot read log", "path", p.name, "err", err)
 	}

@@ -129,6 +129,7 @@ func (m *Monitors) Routes(r *api.API) {
 	api.Route(r, "copyMonitor", "POST", item+":copy", api.NeedEditor, "Create a copy under another name", m.copy, api.Status(http.StatusCreated))
 	api.Route(r, "getMonitorWindows", "GET", item+"/windows", api.NeedViewer, "Completeness and losses by window", m.windows)
 	api.Route(r, "getMonitorAgents", "GET", item+"/agents", api.NeedViewer, "What each agent reads for the monitor", m.agents)
+	api.Route(r, "getMonitorDiagnosis", "GET", item+"/diagnosis", api.NeedViewer, "What keeps the monitor from working, with evidence", m.diagnosis)
 	api.Route(r, "getMonitorKeys", "GET", item+"/keys", api.NeedViewer, "Figures by key over a time range", m.keys)
 	m.logFileRoutes(r)
 }

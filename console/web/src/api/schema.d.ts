@@ -622,6 +622,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/monitors/{name}/diagnosis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What keeps the monitor from working, with evidence */
+        get: operations["getMonitorDiagnosis"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/monitors/{name}/keys": {
         parameters: {
             query?: never;
@@ -1058,6 +1075,27 @@ export interface components {
             type: "dingtalk" | "webhook" | "mail";
             webhook?: components["schemas"]["Webhook"];
         };
+        Check: {
+            /** @description Stable name of why the state is what it is; empty where there is nothing to tell */
+            cause: string;
+            /**
+             * @description What was asked
+             * @enum {string}
+             */
+            code: "enabled" | "scope" | "agents" | "revision" | "clock" | "files" | "readable" | "links" | "growth" | "encoding" | "time" | "lateness" | "columns" | "filters" | "numbers" | "keys" | "flow" | "losses" | "completeness" | "alarms";
+            evidence: components["schemas"]["Evidence"][];
+            /**
+             * @description Part of the definition to look at; empty: none
+             * @enum {string}
+             */
+            section: "" | "files" | "columns" | "time" | "filters" | "figures" | "advanced";
+            /** @enum {string} */
+            state: "ok" | "warning" | "problem" | "unknown";
+            /** @description Numbers of the cause, such as n and total */
+            values: {
+                [key: string]: number;
+            };
+        };
         Column: {
             between?: components["schemas"]["BetweenRule"];
             fixed?: components["schemas"]["FixedRule"];
@@ -1109,6 +1147,17 @@ export interface components {
             /** @enum {string} */
             state: "queued" | "sent" | "failed";
             workspace: string;
+        };
+        Diagnosis: {
+            /** Format: int64 */
+            checked_ms: number;
+            /** @description In the order in which data flows */
+            checks: components["schemas"]["Check"][];
+            /**
+             * Format: int64
+             * @description Lines and windows since then were looked at
+             */
+            since_ms: number;
         };
         DingTalk: {
             at_all?: boolean;
@@ -1214,6 +1263,16 @@ export interface components {
             /** @enum {string} */
             type: "firing" | "repeat" | "recovered" | "closed" | "test";
             workspace: string;
+        };
+        Evidence: {
+            agent_id?: string;
+            host?: string;
+            /** @description Alarm rule */
+            name?: string;
+            path?: string;
+            text?: string;
+            /** Format: int64 */
+            time_ms?: number;
         };
         Export: {
             items: components["schemas"]["Item"][];
@@ -8072,6 +8131,111 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MonitorAgents"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getMonitorDiagnosis: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Diagnosis"];
                 };
             };
             /** @description Bad Request */

@@ -16,7 +16,7 @@ export function AdvancedSection({ spec, change, errors }: SectionProps) {
   )
   return (
     <Collapse
-      style={{ marginBottom: 16 }} defaultActiveKey={bad ? ['a'] : []}
+      style={{ marginBottom: 16 }} defaultActiveKey={bad || location.hash === '#advanced' ? ['a'] : []}
       items={[{
         key: 'a', label: t('advanced.title'),
         children: (

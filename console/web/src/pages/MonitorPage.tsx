@@ -19,6 +19,7 @@ import { TimeBar } from '../components/time'
 import { promDuration, share, short } from '../format/numbers'
 import { spoken } from '../format/times'
 import { useT } from '../i18n'
+import { DiagnosisTab } from '../monitor/DiagnosisTab'
 import { AgentsTab, useMonitorAgents } from '../monitor/AgentsTab'
 import { KeysTable } from '../monitor/KeysTable'
 import { figureQuery, stepOf, windowMs } from '../monitor/series'
@@ -73,6 +74,7 @@ export default function MonitorPage() {
               <Tabs activeKey={tab} onChange={setTab} items={[
                 { key: 'keys', label: t('tab.keys'), children: <KeysTable monitor={d} span={time.span} /> },
                 { key: 'agents', label: t('tab.agents'), children: <AgentsTab monitor={d} /> },
+                { key: 'diagnosis', label: t('tab.diagnosis'), children: <DiagnosisTab monitor={d} /> },
                 { key: 'yaml', label: 'YAML', children: <Suspense fallback={<ChartLoading />}><YamlTab name={d.name} workspace={workspace} spec={d.spec} /></Suspense> },
               ]} />
             </Panel>

@@ -34,6 +34,12 @@ type Kind struct {
 	// secret is kept, and next is without those. It returns fielderr.Errors.
 	Change func(old, next any, kept func(path string) bool) error
 
+	// Among checks a spec beside the others of its kind in the workspace, by
+	// name. It returns fielderr.Errors.
+	Among func(name string, spec any, others map[string]any) error
+	// Filed kinds can stand in folders.
+	Filed bool
+
 	prepare func(raw json.RawMessage) (any, error)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/pharos-stack/pharos/console/agents"
 	"github.com/pharos-stack/pharos/console/alarms"
 	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/console/folders"
 	"github.com/pharos-stack/pharos/console/monitors"
 	"github.com/pharos-stack/pharos/console/prom"
 	"github.com/pharos-stack/pharos/console/resources"
@@ -135,6 +136,7 @@ func (c *Console) routes(o Options) *access.Access {
 		SessionIdle: o.SessionIdle, SessionMax: o.SessionMax})
 	who.Routes(c.api)
 	monitors.New(monitors.Options{Resources: o.Resources, Register: o.Register, Query: o.Query, Log: o.Logger, Clock: o.Clock}).Routes(c.api)
+	folders.New(o.Resources).Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,

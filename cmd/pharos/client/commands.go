@@ -185,7 +185,7 @@ func parse(source string, text []byte) ([]resource.Object, error) {
 }
 
 // collections are the kinds by the name of their list in the API.
-var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel"}
+var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "folders": "Folder"}
 
 // collection accepts a list's name or a kind.
 func collection(name string) (string, error) {
@@ -194,13 +194,13 @@ func collection(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules or channels", name)
+	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels or folders", name)
 }
 
 // Get shows resources.
 type Get struct {
 	Connection
-	Kind string `arg:"" help:"monitors, alarm_rules or channels."`
+	Kind string `arg:"" help:"monitors, alarm_rules, channels or folders."`
 	Name string `arg:"" optional:"" help:"One resource; all when left out."`
 }
 
@@ -241,7 +241,7 @@ func (g *Get) Run(ctx context.Context) error {
 // Delete removes a resource.
 type Delete struct {
 	Connection
-	Kind string `arg:"" help:"monitors, alarm_rules or channels."`
+	Kind string `arg:"" help:"monitors, alarm_rules, channels or folders."`
 	Name string `arg:"" help:"Name of the resource."`
 }
 

@@ -35,10 +35,10 @@ export default function Editor() {
     queryFn: ({ signal }) => get<Monitor>(inWorkspace(workspace, 'monitors', source!), undefined, signal),
     enabled: !!source, staleTime: Infinity, gcTime: 0,
   })
-  if (!source) return <Form initial={emptySpec()} />
+  if (!source) return <Form initial={emptySpec()} folder={params.get('folder') ?? undefined} />
   return (
     <Loaded query={monitor}>
-      {(m) => (name ? <Form monitor={m} initial={m.spec} /> : <Form initial={{ ...m.spec, title: t('editor.copyOf', { title: m.spec.title }).slice(0, 64) }} />)}
+      {(m) => (name ? <Form monitor={m} initial={m.spec} /> : <Form folder={m.folder} initial={{ ...m.spec, title: t('editor.copyOf', { title: m.spec.title }).slice(0, 64) }} />)}
     </Loaded>
   )
 }
@@ -46,7 +46,7 @@ export default function Editor() {
 const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'type', 'window', 'start_at', 'encoding', 'symlink_part',
   'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].map((f) => 'spec.' + f).concat('name')
 
-function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec }) {
+function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: MonitorSpec; folder?: string }) {
   const t = useT()
   const { message } = App.useApp()
   const workspace = useWorkspace()
@@ -107,7 +107,7 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
     mutationFn: () =>
       monitor
         ? put<Monitor>(inWorkspace(workspace, 'monitors', monitor.name), { version: monitor.version, spec: clean })
-        : post<Monitor>(inWorkspace(workspace, 'monitors'), { name, spec: clean }),
+        : post<Monitor>(inWorkspace(workspace, 'monitors'), { name, folder, spec: clean }),
     onSuccess: (m) => {
       setSaved(true)
       void client.invalidateQueries({ queryKey: ['monitors'] })

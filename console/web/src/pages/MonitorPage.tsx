@@ -1,8 +1,8 @@
 /** A monitor's data: figures over time, how complete they are, keys, agents. */
-import { BellOutlined, CopyOutlined, DeleteOutlined, EditOutlined, MoreOutlined, PauseCircleOutlined, PlayCircleOutlined } from '@ant-design/icons'
+import { BellOutlined, CopyOutlined, DeleteOutlined, EditOutlined, FolderOutlined, MoreOutlined, PauseCircleOutlined, PlayCircleOutlined } from '@ant-design/icons'
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Alert, App, Button, Dropdown, Segmented, Select, Tabs } from 'antd'
-import { lazy, Suspense, useMemo } from 'react'
+import { lazy, Suspense, useMemo, useState } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { del, get, inWorkspace, post } from '../api/client'
 import { queryRange } from '../api/prom'
@@ -21,6 +21,8 @@ import { spoken } from '../format/times'
 import { useT } from '../i18n'
 import { DiagnosisTab } from '../monitor/DiagnosisTab'
 import { AgentsTab, useMonitorAgents } from '../monitor/AgentsTab'
+import { MoveDialog, useFolders } from '../monitor/FolderTree'
+import { pathTo } from '../monitor/folders'
 import { KeysTable } from '../monitor/KeysTable'
 import { figureQuery, stepOf, windowMs } from '../monitor/series'
 import { figureName, figuresOf, groupLabel, isGrouped } from '../monitor/spec'
@@ -51,7 +53,7 @@ export default function MonitorPage() {
   return (
     <Page
       title={m?.spec.title ?? name} about={m?.spec.description}
-      extra={m && <><MonitorState monitor={m} /> <code className="muted">{m.name}</code></>}
+      extra={m && <><MonitorState monitor={m} /> <code className="muted">{m.name}</code><Place folder={m.folder} /></>}
       actions={<><TimeBar time={time} loading={windows.isFetching} />{m && <Actions monitor={m} />}</>}
     >
       <Loaded query={monitor}>
@@ -83,6 +85,14 @@ export default function MonitorPage() {
       </Loaded>
     </Page>
   )
+}
+
+/** Place is the folder of the monitor, to see its neighbours. */
+function Place({ folder }: { folder?: string }) {
+  const workspace = useWorkspace()
+  const folders = useFolders()
+  if (!folder) return null
+  return <Link to={`/w/${encodeURIComponent(workspace)}/monitors?folder=${encodeURIComponent(folder)}`}><FolderOutlined /> {pathTo(folders.data?.items ?? [], folder).map((f) => f.spec.title).join(' / ') || folder}</Link>
 }
 
 /** Missing names the agents that the newest windows lack. */
@@ -174,6 +184,7 @@ function Actions({ monitor }: { monitor: Monitor }) {
   const client = useQueryClient()
   const confirm = useConfirm()
   const { edit } = useRights()
+  const [moving, setMoving] = useState(false)
   const path = inWorkspace(workspace, 'monitors', monitor.name)
   const base = `/w/${encodeURIComponent(workspace)}`
   const refresh = () => {
@@ -192,12 +203,14 @@ function Actions({ monitor }: { monitor: Monitor }) {
             ? { key: 'enable', icon: <PlayCircleOutlined />, label: t('action.enable'), onClick: () => enable.mutate() }
             : { key: 'disable', icon: <PauseCircleOutlined />, label: t('action.disable'), onClick: () => confirm({ title: t('monitor.disable.title', { name: monitor.spec.title }), what: t('monitor.disable.what'), ok: t('action.disable'), run: async () => { await post(path + ':disable'); await refresh() } }) },
           { key: 'copy', icon: <CopyOutlined />, label: t('monitor.copy'), onClick: () => void navigate(`${base}/monitors/new?copy=${encodeURIComponent(monitor.name)}`) },
+          { key: 'move', icon: <FolderOutlined />, label: t('folder.move'), onClick: () => setMoving(true) },
           { type: 'divider' },
           { key: 'delete', danger: true, icon: <DeleteOutlined />, label: t('action.delete'), onClick: () => confirm({ title: t('monitor.delete.title', { name: monitor.spec.title }), what: t('monitor.delete.what', { name: monitor.name }), ok: t('action.delete'), run: async () => { await del(path); void client.invalidateQueries({ queryKey: ['monitors'] }); await navigate(`${base}/monitors`) }, done: t('done.deleted', { name: monitor.name }) }) },
         ],
       }}>
         <Button icon={<MoreOutlined />} aria-label={t('action.more')} title={t('action.more')} />
       </Dropdown>
+      {moving && <MoveDialog names={[monitor.name]} at={monitor.folder} onClose={() => setMoving(false)} />}
     </>
   )
 }

@@ -17,11 +17,13 @@ import (
 	"github.com/pharos-stack/pharos/console/agents"
 	"github.com/pharos-stack/pharos/console/alarms"
 	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/console/favourites"
 	"github.com/pharos-stack/pharos/console/folders"
 	"github.com/pharos-stack/pharos/console/monitors"
 	"github.com/pharos-stack/pharos/console/prom"
 	"github.com/pharos-stack/pharos/console/resources"
 	"github.com/pharos-stack/pharos/console/site"
+	"github.com/pharos-stack/pharos/console/templates"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
 	"github.com/pharos-stack/pharos/internal/enroll"
 	"github.com/pharos-stack/pharos/internal/meta"
@@ -86,7 +88,7 @@ func Migrate(ctx context.Context, db *bun.DB) error {
 	for _, c := range []struct {
 		name  string
 		steps []meta.Migration
-	}{{"access", access.Migrations}, {"idempotency", api.Migrations}, {"alarm", alarmstate.Migrations}} {
+	}{{"access", access.Migrations}, {"idempotency", api.Migrations}, {"alarm", alarmstate.Migrations}, {"favourites", favourites.Migrations}} {
 		if err := meta.Migrate(ctx, db, c.name, c.steps); err != nil {
 			return err
 		}
@@ -137,6 +139,8 @@ func (c *Console) routes(o Options) *access.Access {
 	who.Routes(c.api)
 	monitors.New(monitors.Options{Resources: o.Resources, Register: o.Register, Query: o.Query, Log: o.Logger, Clock: o.Clock}).Routes(c.api)
 	folders.New(o.Resources).Routes(c.api)
+	templates.New(o.Resources, o.Register).Routes(c.api)
+	favourites.New(favourites.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Clock: o.Clock}).Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,

@@ -43,7 +43,9 @@ func TestFoldersOverHTTP(t *testing.T) {
 	create("bills", pay)
 	list := func(query string) string {
 		t.Helper()
-		var page struct{ Items []struct{ Name, Folder string } }
+		var page struct {
+			Items []struct{ Name, Folder string }
+		}
 		c.want(200, "GET", ws+"/monitors"+query, nil).json(t, &page)
 		text := ""
 		for _, m := range page.Items {

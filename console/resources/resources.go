@@ -116,10 +116,15 @@ func (s *Resources) export(ctx context.Context, in *exportIn) (*exportOut, error
 	}
 	out := Export{Items: []Item{}}
 	for _, o := range objects {
-		// The name alone: what is exported can be applied anywhere, and again later.
-		out.Items = append(out.Items, Item{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: ItemMetadata{Name: o.Metadata.Name, Folder: o.Metadata.Folder}, Spec: o.Spec})
+		out.Items = append(out.Items, ItemOf(o))
 	}
 	return &exportOut{Body: out}, nil
+}
+
+// ItemOf writes a resource with its name and folder alone: what is exported
+// can be applied anywhere, and again later.
+func ItemOf(o resource.Object) Item {
+	return Item{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: ItemMetadata{Name: o.Metadata.Name, Folder: o.Metadata.Folder}, Spec: o.Spec}
 }
 
 func (s *Resources) schema(_ context.Context, in *schemaIn) (*schemaOut, error) {

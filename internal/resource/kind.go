@@ -112,3 +112,17 @@ func (ks Kinds) names() string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// Normal returns o's spec as it would be stored: with its defaults.
+func (ks Kinds) Normal(o Object) (json.RawMessage, error) {
+	k, ok := ks.Find(o.Kind)
+	if !ok {
+		return nil, fmt.Errorf("cannot read %q: kind %s is not known", o.Metadata.Name, o.Kind)
+	}
+	spec, err := k.prepare(o.Spec)
+	if err != nil {
+		return nil, err
+	}
+	open, _ := takeSecrets(spec)
+	return hideSecrets(open)
+}

@@ -89,6 +89,7 @@ func TestDiagnosis(t *testing.T) {
 		"denied":                {func(s *sick) { s.file.Error, s.file.Problem = "permission denied", "denied" }, "readable problem denied h1 /var/log/trade1.log permission denied"},
 		"old agent, any error":  {func(s *sick) { s.file.Error = "is a directory" }, "readable problem unreadable h1 /var/log/trade1.log is a directory"},
 		"link":                  {func(s *sick) { s.file.Error, s.file.Problem = "is a link", "link_undeclared" }, "links problem link_undeclared h1 /var/log/trade1.log is a link"},
+		"not known through it":  {func(s *sick) { s.file.Error, s.file.Problem = "is a link", "link_undeclared" }, "readable unknown behind_links"},
 		"two links":             {func(s *sick) { s.file.Error, s.file.Problem = "again a link", "link_levels" }, "links problem link_levels h1 /var/log/trade1.log again a link"},
 		"quiet": {func(s *sick) { s.file.ModifiedMs, s.windows.Windows = s.now-3_600_000, nil },
 			"growth warning quiet h1 /var/log/trade1.log"},

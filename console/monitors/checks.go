@@ -202,6 +202,9 @@ func (s *symptoms) readable() finding {
 			return unknown("no_file")
 		}
 	}
+	if behindLinks, files := s.fileErrors("link_undeclared", "link_levels"); len(behindLinks) == files {
+		return unknown("behind_links")
+	}
 	return finding{state: OK}
 }
 

@@ -72,6 +72,7 @@ export const diagnosisTexts = {
   'advice.outside_roots': ['Add the directory to the agent’s allowed roots and restart it.', '请将该目录加入代理的允许目录并重启代理。'],
   'cause.unreadable': ['{{n}} of {{total}} files can’t be read.', '{{total}} 个文件中有 {{n}} 个无法读取。'],
   'advice.unreadable': ['See the error; a directory, pipe or device is no log file.', '请查看错误信息；目录、管道和设备不是日志文件。'],
+  'cause.behind_links': ['The files stand behind symbolic links that are not followed.', '文件位于未跟随的符号链接之后。'],
   'cause.link_undeclared': ['A part of the path is a symbolic link that is not declared.', '路径中有未声明的符号链接。'],
   'advice.link_undeclared': ['Give that part under “Part of the path that is a symbolic link”.', '请在“路径中的符号链接部分”填写该部分。'],
   'cause.link_levels': ['The symbolic link leads to another one.', '符号链接指向了另一个符号链接。'],

@@ -1,5 +1,5 @@
 /** A monitor's data: figures over time, how complete they are, keys, agents. */
-import { BellOutlined, CopyOutlined, DeleteOutlined, EditOutlined, FolderOutlined, MoreOutlined, PauseCircleOutlined, PlayCircleOutlined } from '@ant-design/icons'
+import { BellOutlined, CopyOutlined, DeleteOutlined, EditOutlined, ExportOutlined, FolderOutlined, MoreOutlined, PauseCircleOutlined, PlayCircleOutlined } from '@ant-design/icons'
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Alert, App, Button, Dropdown, Segmented, Select, Tabs } from 'antd'
 import { lazy, Suspense, useMemo, useState } from 'react'
@@ -7,6 +7,7 @@ import { Link, useNavigate, useParams } from 'react-router'
 import { del, get, inWorkspace, post } from '../api/client'
 import { queryRange } from '../api/prom'
 import type { Monitor, MonitorWindows, WindowState } from '../api/types'
+import { Star } from '../app/favourites'
 import { usePrefs } from '../app/prefs'
 import { useRights } from '../app/session'
 import { useTime, useUrlState, useWorkspace } from '../app/url'
@@ -23,6 +24,7 @@ import { DiagnosisTab } from '../monitor/DiagnosisTab'
 import { AgentsTab, useMonitorAgents } from '../monitor/AgentsTab'
 import { MoveDialog, useFolders } from '../monitor/FolderTree'
 import { pathTo } from '../monitor/folders'
+import { ExportDialog } from '../monitor/TemplateDialogs'
 import { KeysTable } from '../monitor/KeysTable'
 import { figureQuery, stepOf, windowMs } from '../monitor/series'
 import { figureName, figuresOf, groupLabel, isGrouped } from '../monitor/spec'
@@ -53,7 +55,7 @@ export default function MonitorPage() {
   return (
     <Page
       title={m?.spec.title ?? name} about={m?.spec.description}
-      extra={m && <><MonitorState monitor={m} /> <code className="muted">{m.name}</code><Place folder={m.folder} /></>}
+      extra={m && <><Star kind="monitor" name={m.name} /><MonitorState monitor={m} /> <code className="muted">{m.name}</code><Place folder={m.folder} /></>}
       actions={<><TimeBar time={time} loading={windows.isFetching} />{m && <Actions monitor={m} />}</>}
     >
       <Loaded query={monitor}>
@@ -185,6 +187,7 @@ function Actions({ monitor }: { monitor: Monitor }) {
   const confirm = useConfirm()
   const { edit } = useRights()
   const [moving, setMoving] = useState(false)
+  const [exporting, setExporting] = useState(false)
   const path = inWorkspace(workspace, 'monitors', monitor.name)
   const base = `/w/${encodeURIComponent(workspace)}`
   const refresh = () => {
@@ -203,6 +206,7 @@ function Actions({ monitor }: { monitor: Monitor }) {
             ? { key: 'enable', icon: <PlayCircleOutlined />, label: t('action.enable'), onClick: () => enable.mutate() }
             : { key: 'disable', icon: <PauseCircleOutlined />, label: t('action.disable'), onClick: () => confirm({ title: t('monitor.disable.title', { name: monitor.spec.title }), what: t('monitor.disable.what'), ok: t('action.disable'), run: async () => { await post(path + ':disable'); await refresh() } }) },
           { key: 'copy', icon: <CopyOutlined />, label: t('monitor.copy'), onClick: () => void navigate(`${base}/monitors/new?copy=${encodeURIComponent(monitor.name)}`) },
+          { key: 'export', icon: <ExportOutlined />, label: t('bulk.export'), onClick: () => setExporting(true) },
           { key: 'move', icon: <FolderOutlined />, label: t('folder.move'), onClick: () => setMoving(true) },
           { type: 'divider' },
           { key: 'delete', danger: true, icon: <DeleteOutlined />, label: t('action.delete'), onClick: () => confirm({ title: t('monitor.delete.title', { name: monitor.spec.title }), what: t('monitor.delete.what', { name: monitor.name }), ok: t('action.delete'), run: async () => { await del(path); void client.invalidateQueries({ queryKey: ['monitors'] }); await navigate(`${base}/monitors`) }, done: t('done.deleted', { name: monitor.name }) }) },
@@ -210,6 +214,7 @@ function Actions({ monitor }: { monitor: Monitor }) {
       }}>
         <Button icon={<MoreOutlined />} aria-label={t('action.more')} title={t('action.more')} />
       </Dropdown>
+      {exporting && <ExportDialog names={[monitor.name]} onClose={() => setExporting(false)} />}
       {moving && <MoveDialog names={[monitor.name]} at={monitor.folder} onClose={() => setMoving(false)} />}
     </>
   )

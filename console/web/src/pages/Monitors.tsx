@@ -1,5 +1,5 @@
 /** All log monitors of the workspace. */
-import { FileSearchOutlined, PlusOutlined } from '@ant-design/icons'
+import { FileSearchOutlined, ImportOutlined, PlusOutlined } from '@ant-design/icons'
 import { App, Button, Select } from 'antd'
 import { useState } from 'react'
 import { Link } from 'react-router'
@@ -17,6 +17,7 @@ import { share } from '../format/numbers'
 import { useT } from '../i18n'
 import { FolderPanel, MoveDialog, useFolders, useOrganised } from '../monitor/FolderTree'
 import { pathTo, top } from '../monitor/folders'
+import { ExportDialog, ImportDialog } from '../monitor/TemplateDialogs'
 import { figureName, figuresOf } from '../monitor/spec'
 
 const types = ['minute', 'minute_multi', 'spm', 'second', 'second_multi'] as const
@@ -41,6 +42,7 @@ export default function Monitors() {
   const type = params.get('type') ?? ''
   const folder = params.get('folder') ?? ''
   const folders = useFolders()
+  const [importing, setImporting] = useState(false)
   const [chosen, setChosen] = useState<string[]>([])
   const list = useList<Monitor>(inWorkspace(workspace, 'monitors'), { enabled, type, folder })
   const base = `/w/${encodeURIComponent(workspace)}/monitors`
@@ -60,7 +62,8 @@ export default function Monitors() {
     { title: t('list.updated'), field: 'updated_at', render: (_, m) => <Ago at={m.updated_at} /> },
   ]
   return (
-    <Page title={t('nav.monitors')} about={t('monitors.about')} actions={create}>
+    <Page title={t('nav.monitors')} about={t('monitors.about')} actions={<>{edit && <Button icon={<ImportOutlined />} onClick={() => setImporting(true)}>{t('template.import')}</Button>}{create}</>}>
+      {importing && <ImportDialog onClose={() => setImporting(false)} />}
       <div className="with-folders">
         <FolderPanel />
         <Panel className="flush" label={t('nav.monitors')} extra={
@@ -89,6 +92,7 @@ function Bulk({ names, clear }: { names: string[]; clear: () => void }) {
   const confirm = useConfirm()
   const organised = useOrganised()
   const [moving, setMoving] = useState(false)
+  const [exporting, setExporting] = useState(false)
   if (names.length === 0) return null
   const set = async (what: 'enable' | 'disable') => {
     const { changed } = await post<{ changed: number }>(inWorkspace(workspace, 'monitors:' + what), { names })
@@ -102,7 +106,9 @@ function Bulk({ names, clear }: { names: string[]; clear: () => void }) {
       <Button size="small" onClick={() => setMoving(true)}>{t('bulk.move')}</Button>
       <Button size="small" onClick={() => void set('enable').catch((e: unknown) => message.error(errorText(e, t)))}>{t('action.enable')}</Button>
       <Button size="small" onClick={() => confirm({ title: t('bulk.disable.title', { n: names.length }), what: t('monitor.disable.what'), ok: t('action.disable'), run: () => set('disable') })}>{t('action.disable')}</Button>
+      <Button size="small" onClick={() => setExporting(true)}>{t('bulk.export')}</Button>
       <Button size="small" type="text" onClick={clear}>{t('bulk.clear')}</Button>
+      {exporting && <ExportDialog names={names} onClose={() => setExporting(false)} />}
       {moving && <MoveDialog names={names} onClose={() => setMoving(false)} onMoved={clear} />}
     </div>
   )

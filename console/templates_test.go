@@ -62,11 +62,11 @@ func TestTemplates(t *testing.T) {
 	var one, byFolder template
 	first := c.want(200, "POST", ws+"/templates:export", `{"monitors":["trades"]}`)
 	first.json(t, &one)
-	if names(one) != "few cards pay trades " || len(one.LeftOut) != 1 || one.LeftOut[0] != "both" || one.Channels[0] != "ops" {
+	if names(one) != "cards pay trades few " || len(one.LeftOut) != 1 || one.LeftOut[0] != "both" || one.Channels[0] != "ops" {
 		t.Errorf("%s %+v", names(one), one)
 	}
 	c.want(200, "POST", ws+"/templates:export", `{"folder":"pay","monitors":["deals"]}`).json(t, &byFolder)
-	if names(byFolder) != "both few cards pay deals trades " {
+	if names(byFolder) != "cards pay deals trades both few " {
 		t.Errorf("%s", names(byFolder))
 	}
 	c.fails(422, "invalid", "POST", ws+"/templates:export", `{"monitors":["gone"]}`)
@@ -89,7 +89,7 @@ func TestTemplates(t *testing.T) {
 	// The channel is not in the other workspace: refused, unless it may be left out.
 	take(other, 422, map[string]any{})
 	preview := take(other, 200, map[string]any{"without_missing_channels": true, "dry_run": true})
-	if preview.String() != "few created; cards created; pay created; trades created; " || preview.MissingChannels[0] != "ops" {
+	if preview.String() != "cards created; pay created; trades created; few created; " || preview.MissingChannels[0] != "ops" {
 		t.Errorf("%s %+v", preview, preview)
 	}
 	c.fails(404, "not_found", "GET", other+"/monitors/trades", nil) // it was a preview
@@ -98,7 +98,7 @@ func TestTemplates(t *testing.T) {
 	}
 	// With the channel the rule gets it, and what goes out again is the same to the byte.
 	c.want(201, "POST", other+"/channels", `{"name":"ops","spec":{"title":"Ops","type":"webhook","webhook":{"url":"https://example.com/hook"}}}`)
-	if r := take(other, 200, map[string]any{"on_conflict": "overwrite"}); r.String() != "few updated [spec.channels]; cards unchanged; pay unchanged; trades unchanged; " {
+	if r := take(other, 200, map[string]any{"on_conflict": "overwrite"}); r.String() != "cards unchanged; pay unchanged; trades unchanged; few updated [spec.channels]; " {
 		t.Errorf("%s", r)
 	}
 	second := c.want(200, "POST", other+"/templates:export", `{"monitors":["trades"]}`)
@@ -108,16 +108,16 @@ func TestTemplates(t *testing.T) {
 
 	changed := strings.Replace(string(first.body), `"title":"Trades"`, `"title":"All trades"`, 1)
 	for way, want := range map[string]string{
-		"skip":      "few skipped; cards skipped; pay skipped; trades skipped; ",
-		"overwrite": "few unchanged; cards unchanged; pay unchanged; trades updated [spec.title]; ",
-		"copy":      "few created as few_2; cards skipped; pay skipped; trades created as trades_2; ",
+		"skip":      "cards skipped; pay skipped; trades skipped; few skipped; ",
+		"overwrite": "cards unchanged; pay unchanged; trades updated [spec.title]; few unchanged; ",
+		"copy":      "cards skipped; pay skipped; trades created as trades_2; few created as few_2; ",
 	} {
 		if r := take(ws, 200, map[string]any{"text": changed, "on_conflict": way, "dry_run": true}); r.String() != want {
 			t.Errorf("%s: %s", way, r)
 		}
 	}
 	take(ws, 200, map[string]any{"on_conflict": "copy"})
-	if r := take(ws, 200, map[string]any{"on_conflict": "copy"}); r.Items[0].As != "few_3" {
+	if r := take(ws, 200, map[string]any{"on_conflict": "copy"}); r.Items[3].As != "few_3" {
 		t.Errorf("the second copy: %s", r)
 	}
 	if a := c.want(200, "GET", ws+"/alarm_rules/few_2", nil); !strings.Contains(string(a.body), `"monitor":"trades_2"`) {

@@ -126,6 +126,11 @@ func (t *Templates) export(ctx context.Context, in *exportIn) (*exportOut, error
 			out.Items = append(out.Items, resources.ItemOf(o))
 		}
 	}
+	// Folders, then what stands in them, then what watches that: as one reads.
+	rank := func(i resources.Item) int {
+		return slices.IndexFunc(t.store.Kinds(), func(k resource.Kind) bool { return k.Name == i.Kind })
+	}
+	slices.SortStableFunc(out.Items, func(a, b resources.Item) int { return rank(a) - rank(b) })
 	slices.Sort(out.Channels)
 	out.Channels = slices.Compact(out.Channels)
 	return &exportOut{Body: out}, nil

@@ -32,6 +32,7 @@ export const organiseTexts = {
   'folder.move.ok': ['Move', '移动'],
   'folder.move.title': ['Move {{n}} monitors', '移动 {{n}} 个监控'],
   'folder.move.to': ['Folder', '文件夹'],
+  'folder.notEmpty': ['The folder is not empty, it holds {{names}}. Move or merge that first.', '文件夹不为空，其中有 {{names}}，请先移动或合并。'],
   'folder.none': ['In no folder', '未归类'],
   'folder.order': ['Order', '排序'],
   'folder.order.hint': ['Smaller numbers come first; equal ones by name', '数字小的在前，相同时按名称排序'],

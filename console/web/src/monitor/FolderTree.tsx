@@ -4,7 +4,7 @@ import { useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-q
 import { Button, Checkbox, Dropdown, Input, InputNumber, Tree, TreeSelect } from 'antd'
 import type { DataNode } from 'antd/es/tree'
 import { useState } from 'react'
-import { del, get, inWorkspace, post, put } from '../api/client'
+import { ApiError, del, get, inWorkspace, post, put } from '../api/client'
 import type { Folder, FolderTree as FolderList } from '../api/types'
 import { useRights } from '../app/session'
 import { useUrlStates, useWorkspace } from '../app/url'
@@ -53,6 +53,16 @@ export function FolderPanel() {
   const chosen = params.get('folder') ?? ''
   const folder = folders.data?.items.find((f) => f.name.toLowerCase() === chosen.toLowerCase())
   const choose = (name: string) => set({ folder: name, page: undefined })
+  const remove = async (f: Folder) => {
+    try {
+      await del(inWorkspace(workspace, 'folders', f.name))
+    } catch (e) {
+      if (e instanceof ApiError && e.code === 'folder_not_empty') throw new Error(t('folder.notEmpty', { names: e.details.map((d) => d.message).join(', ') }))
+      throw e
+    }
+    choose(f.spec.parent ?? '')
+    await organised()
+  }
   const node = (n: FolderNode): DataNode => ({ key: n.folder.name, icon: <FolderOutlined />, title: <Entry title={n.folder.spec.title} n={n.folder.monitors_all} />, children: n.children.map(node) })
   return (
     <Panel
@@ -67,7 +77,7 @@ export function FolderPanel() {
               { type: 'divider' },
               { key: 'delete', danger: true, icon: <DeleteOutlined />, label: t('action.delete'), onClick: () => confirm({
                 title: t('folder.delete.title', { title: folder.spec.title }), what: t('folder.delete.what'), ok: t('action.delete'),
-                run: async () => { await del(inWorkspace(workspace, 'folders', folder.name)); choose(folder.spec.parent ?? ''); await organised() }, done: t('done.deleted', { name: folder.spec.title }),
+                run: () => remove(folder), done: t('done.deleted', { name: folder.spec.title }),
               }) },
             ] : [],
           }}>

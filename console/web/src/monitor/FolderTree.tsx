@@ -57,7 +57,7 @@ export function FolderPanel() {
     try {
       await del(inWorkspace(workspace, 'folders', f.name))
     } catch (e) {
-      if (e instanceof ApiError && e.code === 'folder_not_empty') throw new Error(t('folder.notEmpty', { names: e.details.map((d) => d.message).join(', ') }))
+      if (e instanceof ApiError && e.code === 'folder_not_empty') throw new Error(t('folder.notEmpty', { names: e.details.map((d) => d.message).join(', ') }), { cause: e })
       throw e
     }
     choose(f.spec.parent ?? '')

@@ -230,8 +230,11 @@ func checkPod(t *testing.T, m manifests, name string, selector *metav1.LabelSele
 		var vars []string
 		for _, e := range c.Env {
 			vars = append(vars, e.Name)
-			if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-				checkSecret(t, m, name, e.ValueFrom.SecretKeyRef.Name, e.ValueFrom.SecretKeyRef.Key)
+			if e.ValueFrom == nil || e.ValueFrom.SecretKeyRef == nil {
+				continue
+			}
+			if ref := e.ValueFrom.SecretKeyRef; ref.Optional == nil || !*ref.Optional {
+				checkSecret(t, m, name, ref.Name, ref.Key)
 			}
 		}
 		checkCommand(t, name, binary, c.Args, vars)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/partial"
 )
 
 // Group runs several tasks over one file in one pass. It holds scratch memory
@@ -453,18 +454,28 @@ func (g *Group) run(r *run, lt *lineTime) {
 			accs[i].add(g.occurrences(r, in))
 			continue
 		}
+		at := -1 - i
+		if wide >= 0 {
+			at = wide + i
+		}
+		if in.kind == logrule.InputDistinct {
+			g.distinct(r, w, in.slot, at, &accs[i])
+			continue
+		}
 		micro, kind := g.number(in.slot)
+		value := float64(micro) / partial.Micro
 		switch kind {
 		case microNumber:
 			accs[i].add(micro)
 		case floatNumber:
-			if wide >= 0 {
-				w.addFloat(wide+i, g.slots[in.slot].float)
-			} else {
-				w.addFloat(-1-i, g.slots[in.slot].float)
-			}
+			value = g.slots[in.slot].float
+			w.addFloat(at, value)
 		default:
 			g.useless(r, w, in.slot, badNumber)
+			continue
+		}
+		if in.kind == logrule.InputQuantiles {
+			w.sketch(at, partial.Quantiles).AddNumber(value)
 		}
 	}
 }

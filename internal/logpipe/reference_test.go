@@ -37,6 +37,8 @@ type refRow struct {
 type refNum struct {
 	n             uint64
 	sum, min, max *big.Rat
+	numbers       []float64
+	texts         map[string]bool
 }
 
 func newReference(s logrule.Spec, loc *time.Location, now time.Time) *reference {
@@ -143,7 +145,11 @@ func (r *reference) line(l string) {
 		var num *big.Rat
 		good := true
 		switch in.Kind {
-		case logrule.InputNumber:
+		case logrule.InputDistinct:
+			if num, good = new(big.Rat), ok; !ok {
+				num = nil
+			}
+		case logrule.InputNumber, logrule.InputQuantiles:
 			num, good = refNumber(text)
 			good = good && ok
 		case logrule.InputSuccess:
@@ -157,11 +163,11 @@ func (r *reference) line(l string) {
 		if !good {
 			w.counters.BadNumbers++
 		}
-		if num == nil || in.Kind == logrule.InputNumber && !good {
+		if num == nil || (in.Kind == logrule.InputNumber || in.Kind == logrule.InputQuantiles) && !good {
 			continue
 		}
 		for _, row := range rows {
-			row.add(in, num)
+			row.add(in, num, text)
 		}
 	}
 }
@@ -180,6 +186,10 @@ func refInputs(s logrule.Spec) (out []logrule.Input) {
 			kind = logrule.InputOccurrences
 		case logrule.Ratio:
 			columns = append(columns, st.Divisor)
+		case logrule.P50, logrule.P99:
+			kind = logrule.InputQuantiles
+		case logrule.Distinct:
+			kind = logrule.InputDistinct
 		}
 		for _, c := range columns {
 			if in := (logrule.Input{Kind: kind, Column: c, Text: st.Text}); !slices.Contains(out, in) {
@@ -190,15 +200,18 @@ func refInputs(s logrule.Spec) (out []logrule.Input) {
 	return out
 }
 
-func (row *refRow) add(in logrule.Input, v *big.Rat) {
+func (row *refRow) add(in logrule.Input, v *big.Rat, text string) {
 	if row.nums == nil {
 		row.nums = map[logrule.Input]*refNum{}
 	}
 	n := row.nums[in]
 	if n == nil {
-		n = &refNum{sum: new(big.Rat), min: v, max: v}
+		n = &refNum{sum: new(big.Rat), min: v, max: v, texts: map[string]bool{}}
 		row.nums[in] = n
 	}
+	f, _ := v.Float64()
+	n.numbers = append(n.numbers, f)
+	n.texts[text] = true
 	n.n++
 	n.sum.Add(n.sum, v)
 	if v.Cmp(n.min) < 0 {

@@ -220,16 +220,26 @@ const (
 	Success     StatKind = "success"
 	Fail        StatKind = "fail"
 	SuccessRate StatKind = "success_rate"
+	// P50 to P999 are quantiles of Column within 1 % of the number of that rank.
+	P50  StatKind = "p50"
+	P75  StatKind = "p75"
+	P90  StatKind = "p90"
+	P95  StatKind = "p95"
+	P99  StatKind = "p99"
+	P999 StatKind = "p999"
+	// Distinct is about how many different values Column has, with a standard
+	// error of 0.81 %.
+	Distinct StatKind = "distinct"
 )
 
 // StatKinds are all of them.
-var StatKinds = []StatKind{Count, Sum, Avg, Min, Max, Ratio, Occurrences, Success, Fail, SuccessRate}
+var StatKinds = []StatKind{Count, Sum, Avg, Min, Max, Ratio, Occurrences, Success, Fail, SuccessRate, P50, P75, P90, P95, P99, P999, Distinct}
 
 // Statistic is one figure.
 type Statistic struct {
 	// Name is the figure's name in series, such as "count" in trade_create:count. Default: kind, or kind_column.
 	Name string   `json:"name,omitempty" yaml:"name,omitempty"`
-	Kind StatKind `json:"kind" yaml:"kind" enum:"count,sum,avg,min,max,ratio,occurrences,success,fail,success_rate" doc:"ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent"`
+	Kind StatKind `json:"kind" yaml:"kind" enum:"count,sum,avg,min,max,ratio,occurrences,success,fail,success_rate,p50,p75,p90,p95,p99,p999,distinct" doc:"ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent; p50 to p999: quantiles within 1 %; distinct: number of different values, standard error 0.81 %"`
 	// Column holds the number, the dividend of a ratio, or the result; required
 	// for all kinds but count and occurrences.
 	Column string `json:"column,omitempty" yaml:"column,omitempty"`

@@ -240,12 +240,18 @@ func (s Spec) validateFigure(es *fielderr.Errors, at func(field string) string, 
 		column("divisor", st.Divisor, "the divisor")
 	case Success, Fail, SuccessRate:
 		column("column", st.Column, "Y for success")
+	case Distinct:
+		column("column", st.Column, "the value")
 	case Occurrences:
 		if st.Column != "" {
 			column("column", st.Column, "the text")
 		}
 		if n := utf8.RuneCountInString(st.Text); n < 1 || n > 256 {
 			es.Add(at("text"), "bad_text", "has %d characters; give the 1 to 256 characters to look for", n)
+		}
+	default:
+		if _, ok := st.Kind.Quantile(); ok {
+			column("column", st.Column, "the number")
 		}
 	}
 	if st.Divisor != "" && st.Kind != Ratio {

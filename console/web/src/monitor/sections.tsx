@@ -116,7 +116,7 @@ export function FilterSection({ spec, change, errors, dry }: SectionProps & { dr
   )
 }
 
-const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max', 'ratio', 'occurrences', 'success', 'fail', 'success_rate']
+const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max', 'ratio', 'occurrences', 'p50', 'p75', 'p90', 'p95', 'p99', 'p999', 'distinct', 'success', 'fail', 'success_rate']
 
 const measures: Measure[] = ['figures', 'service', 'second']
 

@@ -21,7 +21,7 @@ import { spoken } from '../format/times'
 import { useT } from '../i18n'
 import { AgentsTab, useMonitorAgents } from '../monitor/AgentsTab'
 import { KeysTable } from '../monitor/KeysTable'
-import { figureQuery, stepOf, windowMs } from '../monitor/series'
+import { figureQuery, isMergeable, stepOf, windowMs } from '../monitor/series'
 import { figureName, figuresOf, groupLabel, isGrouped } from '../monitor/spec'
 import { MonitorState } from './Monitors'
 
@@ -139,7 +139,7 @@ function Chart({ monitor, windows, time }: { monitor: Monitor; windows: WindowSt
   const { language } = usePrefs()
   return (
     <Panel
-      title={`${figureName(stat)} ${t('monitor.per', { step: spoken(promDuration(step), language) })}`} label={t('monitor.chart')}
+      title={`${figureName(stat)} ${t('monitor.per', { step: spoken(promDuration(step), language) })}${step > win && !isMergeable(stat) ? ` · ${t('monitor.largest')}` : ''}`} label={t('monitor.chart')}
       extra={
         <>
           {stats.length > 1 && <Segmented aria-label={t('monitor.figure')} value={figureName(stat)} onChange={(v) => setFigure(String(v))} options={stats.map((s) => figureName(s))} />}

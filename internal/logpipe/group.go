@@ -22,6 +22,9 @@ type Group struct {
 	times    []lineTime
 	plain    *plain // nil if the tasks are not of its kind
 
+	tasks   []*Task
+	records []*recordGroup // of the tasks whose records have several lines
+
 	// The block at hand.
 	fs    *FileState
 	nowMs int64
@@ -133,12 +136,30 @@ const (
 
 // NewGroup prepares tasks to be run over the same file.
 func NewGroup(tasks []*Task) *Group {
+	plain, records := partition(tasks)
+	g := newGroup(plain)
+	g.tasks, g.records = tasks, records
+	return g
+}
+
+// newGroup prepares tasks to be run over the same lines or records.
+func newGroup(tasks []*Task) *Group {
 	g := &Group{runs: make([]run, len(tasks))}
 	for i, t := range tasks {
 		g.runs[i].task = t
 	}
 	g.build()
 	return g
+}
+
+// refresh prepares the group anew if a task has another program.
+func (g *Group) refresh() {
+	stale := func(g *Group) bool {
+		return slices.ContainsFunc(g.runs, func(r run) bool { return r.version != r.task.version })
+	}
+	if stale(g) || slices.ContainsFunc(g.records, func(r *recordGroup) bool { return stale(r.group) }) {
+		*g = *NewGroup(g.tasks)
+	}
 }
 
 // build lays out what the tasks' programs need, each thing once.
@@ -261,6 +282,13 @@ func (g *Group) regexFor(r cutRule, from int) int {
 // hands over MaxLine+1 bytes of them. nowMs is the clock, in Unix milliseconds.
 // block is not kept.
 func (g *Group) Process(fs *FileState, block []byte, nowMs int64) {
+	g.refresh()
+	for _, r := range g.records {
+		r.process(fs, block, nowMs)
+	}
+	if len(g.runs) == 0 {
+		return
+	}
 	g.begin(fs, nowMs)
 	ascii := isASCII(block)
 	if g.plain != nil && g.plain.takes(g, ascii) {
@@ -273,19 +301,13 @@ func (g *Group) Process(fs *FileState, block []byte, nowMs int64) {
 		if i := bytes.IndexByte(block, '\n'); i >= 0 {
 			line, next = block[:i], i+1
 		}
-		g.feed(line, block, ascii)
+		g.feed(line, block, ascii, false)
 		block = block[next:]
 	}
 	g.end()
 }
 
 func (g *Group) begin(fs *FileState, nowMs int64) {
-	for i := range g.runs {
-		if g.runs[i].version != g.runs[i].task.version {
-			g.build()
-			break
-		}
-	}
 	g.fs, g.nowMs, g.gb = fs, nowMs, [3]bool{}
 	for i := range g.times {
 		t := &g.times[i]
@@ -304,13 +326,13 @@ func (g *Group) end() {
 
 // feed runs all tasks over one line. room is the line and the bytes after it
 // that may be read; ascii says that the line is known to have no byte beyond
-// ASCII.
-func (g *Group) feed(line, room []byte, ascii bool) {
+// ASCII, cut that a part of it is left out.
+func (g *Group) feed(line, room []byte, ascii, cut bool) {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
-	long := len(line) > logrule.MaxLine
-	if long {
+	long := cut || len(line) > logrule.MaxLine
+	if len(line) > logrule.MaxLine {
 		line = line[:logrule.MaxLine]
 	}
 	g.stamp++

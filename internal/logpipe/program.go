@@ -117,8 +117,11 @@ func Compile(spec logrule.Spec) (*Program, error) {
 		p.figures = append(p.figures, f)
 	}
 	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.inputs)}
+	if _, err := compileMatcher(spec.MultilineStart); err != nil {
+		return nil, fmt.Errorf("cannot compile multiline_start: %w", err)
+	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s\x00%s\x00", spec.Time.Format, spec.Time.Timezone)
+	fmt.Fprintf(h, "%s\x00%s\x00%s\x00", spec.Time.Format, spec.Time.Timezone, spec.MultilineStart)
 	for c := p.timeCol; c >= 0; c = columns[c].from {
 		fmt.Fprintf(h, "%+v", columns[c].rule)
 		if t := columns[c].translate; t != nil {

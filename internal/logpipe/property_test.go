@@ -137,6 +137,12 @@ func propertySpecs(delim string) []logrule.Spec {
 			s.Type, s.GroupBy = logrule.Minute, nil
 			s.Statistics = []logrule.Statistic{{Name: "zeros", Kind: logrule.Occurrences, Text: "00"}, {Name: "goods", Kind: logrule.Occurrences, Text: "食品"}}
 		}),
+		with(func(s *logrule.Spec) { s.MultilineStart = `^\[?\d{4}-` }),
+		with(func(s *logrule.Spec) {
+			s.MultilineStart, s.GroupBy = `food|\d{8}`, []string{"re", "tail"}
+			s.Statistics = []logrule.Statistic{{Kind: logrule.Occurrences, Text: "at com"}, {Kind: logrule.Sum, Column: "fee"}}
+		}),
+		with(func(s *logrule.Spec) { s.MultilineStart, s.GroupBy = `^\[?\d{4}-`, []string{"second", "letters"} }),
 		with(func(s *logrule.Spec) {
 			s.GroupBy = []string{"verb"}
 			s.Statistics = []logrule.Statistic{{Kind: logrule.P50, Column: "fee"}, {Kind: logrule.P99, Column: "fee"}, {Kind: logrule.Sum, Column: "fee"}, {Kind: logrule.Distinct, Column: "kind"}}
@@ -171,7 +177,9 @@ func TestGBKAgreesWithUTF8(t *testing.T) {
 					if enc == logrule.EncodingAuto {
 						fs.Encoding = logrule.EncodingGB18030
 					}
-					NewGroup([]*Task{task}).Process(&fs, []byte(gb), propertyNow.UnixMilli())
+					g := NewGroup([]*Task{task})
+					g.Process(&fs, []byte(gb), propertyNow.UnixMilli())
+					g.Flush(&fs, propertyNow.UnixMilli())
 					ref := newReference(s.WithDefaults(), time.UTC, propertyNow)
 					ref.text(log)
 					compare(t, fmt.Sprintf("delim %q seed %d rule %d %s", delim, seed, i, enc), task, ref)
@@ -247,6 +255,10 @@ func checkAgainstReference(t *testing.T, specs []logrule.Spec, log string, rng *
 			}
 			g = NewGroup(tasks)
 		}
+	}
+	g.Flush(&fs, propertyNow.UnixMilli())
+	if fs.Waiting() {
+		t.Error("records still wait")
 	}
 	for i, s := range specs {
 		ref := newReference(s, time.UTC, propertyNow)

@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -60,8 +61,22 @@ func (r *reference) text(text string) {
 	if text == "" {
 		return
 	}
-	for _, l := range strings.Split(text, "\n") {
-		r.line(strings.TrimSuffix(l, "\r"))
+	r.lines(strings.Split(text, "\n"))
+}
+
+// lines joins lines to records and reads these.
+func (r *reference) lines(lines []string) {
+	var records []string
+	for _, l := range lines {
+		l = strings.TrimSuffix(l, "\r")
+		if n := len(records); n > 0 && r.spec.MultilineStart != "" && !compiled(r.spec.MultilineStart).MatchString(l) {
+			records[n-1] += "\n" + l
+			continue
+		}
+		records = append(records, l)
+	}
+	for _, l := range records {
+		r.line(l)
 	}
 }
 
@@ -229,6 +244,9 @@ func refNumber(v string) (*big.Rat, bool) {
 	if m == nil || m[1] == "" && len(m[3]) < 2 {
 		return nil, false
 	}
+	if _, err := strconv.ParseFloat(strings.ReplaceAll(v, ",", ""), 64); err != nil {
+		return nil, false // beyond all numbers
+	}
 	n, ok := new(big.Rat).SetString(strings.ReplaceAll(v, ",", ""))
 	return n, ok
 }
@@ -287,7 +305,11 @@ func refTranslate(c logrule.Column, v string) string {
 		case logrule.MatchContains:
 			hit = strings.Contains(text, fold(e.Value))
 		case logrule.MatchRegex:
-			hit = compiled(e.Value).MatchString(v)
+			pattern := e.Value
+			if c.Translate.IgnoreCase {
+				pattern = "(?i)" + pattern
+			}
+			hit = compiled(pattern).MatchString(v)
 		case logrule.MatchRange:
 			var low, high float64
 			if _, err := fmt.Sscanf(e.Value, "[%f,%f)", &low, &high); err != nil {

@@ -27,6 +27,10 @@ type Spec struct {
 	StartAt StartAt `json:"start_at,omitempty" yaml:"start_at,omitempty" enum:"end,beginning" doc:"Where to begin in files that are there when the monitor starts"`
 	// Encoding of the files. Default auto.
 	Encoding Encoding `json:"encoding,omitempty" yaml:"encoding,omitempty" enum:"auto,utf-8,gbk,gb18030"`
+	// MultilineStart is an RE2 pattern that the first line of each record has;
+	// other lines belong to the record before them. At most 64 KiB and 500 lines
+	// of a record are kept. Empty: each line is a record.
+	MultilineStart string `json:"multiline_start,omitempty" yaml:"multiline_start,omitempty" maxLength:"500" doc:"Pattern of the first line of records that have several, such as ^\\d{4}-; empty: each line is one"`
 	// SymlinkPart is the leading part of the paths that is a symbolic link (LOG-8).
 	SymlinkPart string `json:"symlink_part,omitempty" yaml:"symlink_part,omitempty" doc:"Leading part of the paths that is a symbolic link; only one level is followed"`
 	// Window is the length of a window, such as 1s, 1m or 1h. Default 1m, of second types 1s.

@@ -94,6 +94,11 @@ func (s Spec) Validate(prefix string) error {
 			es.Add(at("paths[%d]", i), "bad_path", "%q %s", p, msg)
 		}
 	}
+	if _, err := regexp.Compile(s.MultilineStart); err != nil {
+		es.Add(at("multiline_start"), "bad_regex", "%v", err)
+	} else if n := len(s.MultilineStart); n > 500 {
+		es.Add(at("multiline_start"), "too_long", "has %d bytes; at most 500", n)
+	}
 	if s.SymlinkPart != "" {
 		if !path.IsAbs(s.SymlinkPart) {
 			es.Add(at("symlink_part"), "bad_path", "%q must be absolute", s.SymlinkPart)

@@ -70,6 +70,8 @@ func TestBadSpecs(t *testing.T) {
 		{"paths[0] bad_path", func(s *Spec) { s.Paths = []string{"/a/**/b.log"} }},
 		{"paths[0] bad_path", func(s *Spec) { s.Paths = []string{"/a/../b.log"} }},
 		{"paths[0] bad_path", func(s *Spec) { s.Paths = []string{"/a/[b.log"} }},
+		{"multiline_start bad_regex", func(s *Spec) { s.MultilineStart = "(" }},
+		{"multiline_start too_long", func(s *Spec) { s.MultilineStart = strings.Repeat("x", 501) }},
 		{"symlink_part bad_path", func(s *Spec) { s.SymlinkPart = "/other" }},
 		{"start_at bad_start_at", func(s *Spec) { s.StartAt = "middle" }},
 		{"encoding bad_encoding", func(s *Spec) { s.Encoding = "ebcdic" }},

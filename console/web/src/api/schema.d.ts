@@ -1468,6 +1468,8 @@ export interface components {
             group_by?: string[];
             /** Format: int64 */
             key_limit?: number;
+            /** @description Pattern of the first line of records that have several, such as ^\d{4}-; empty: each line is one */
+            multiline_start?: string;
             /** @description Absolute file patterns; *, ? and [..] inside a segment */
             paths: string[];
             /** @description spm: column whose value Y means success; everything else is a failure */

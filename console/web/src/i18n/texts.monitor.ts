@@ -16,6 +16,8 @@ export const monitorTexts = {
   'advanced.instances.hint': ['Exact host names or IPs', '精确的主机名或 IP'],
   'advanced.keyLimit': ['Key limit in 24 h', '24 小时内 Key 数量上限'],
   'advanced.keyLimit.hint': ['Further keys are dropped and counted; the total stays right', '超出的 Key 会被丢弃并计数，合计值仍然准确'],
+  'advanced.multiline': ['Records of several lines begin with', '多行日志的首行特征'],
+  'advanced.multiline.hint': ['A regular expression that only the first line of a record has; other lines belong to the record before', '仅首行匹配的正则表达式，其余行并入上一条'],
   'advanced.noLimit': ['No limit', '不限'],
   'advanced.scope.hint': ['Exact names; empty means all', '精确名称，留空表示全部'],
   'advanced.startAt': ['Start in files that exist already', '已有文件的读取起点'],

@@ -131,6 +131,7 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     disabled: s.disabled || undefined,
     paths: s.paths.map((p) => p.trim()).filter((p) => p !== ''),
     start_at: s.start_at === 'end' ? undefined : s.start_at,
+    multiline_start: s.multiline_start || undefined,
     encoding: s.encoding === 'auto' ? undefined : s.encoding,
     symlink_part: s.symlink_part || undefined,
     window: s.window,

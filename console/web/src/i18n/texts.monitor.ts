@@ -173,7 +173,7 @@ export const monitorTexts = {
   'measure.figures': ['Figures of my choice', '自定义指标'],
   'measureHint.figures': ['Counts, sums, averages, ratios and more, by the minute', '按分钟统计行数、求和、平均、求商等'],
   'measure.second': ['By the second', '秒级统计'],
-  'measureHint.second': ['The same with windows of 1 to 30 seconds, kept for a short time and without alarms', '窗口为 1 至 30 秒，保留时间较短，不支持告警'],
+  'measureHint.second': ['The same with windows of 1 to 30 seconds, without alarms', '窗口为 1 至 30 秒，不支持告警'],
   'measure.service': ['Service indicators', '常用服务指标'],
   'measureHint.service': ['Total, successes, failures, success rate and average time, from a result column', '由结果列得出总数、成功数、失败数、成功率和平均耗时'],
   'monitor.bad': ['Without a time', '无法解析时间'],

@@ -96,7 +96,7 @@ func FuzzTime(f *testing.F) {
 				continue
 			}
 			for _, loc := range []*time.Location{time.UTC, berlin} {
-				p := newTimeParser(format, loc)
+				p := newTimeParser(logrule.TimeRule{Format: format}, loc)
 				p.sec([]byte(before), fuzzNow.UnixMilli())
 				ms, ok := p.sec([]byte(text), fuzzNow.UnixMilli())
 				want, wantOK := refTime(format, text, loc, fuzzNow.In(loc))

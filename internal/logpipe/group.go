@@ -202,7 +202,7 @@ func (g *Group) timeFor(t *Task) int {
 			return i
 		}
 	}
-	lt := lineTime{id: p.timeID, parser: newTimeParser(p.spec.Time.Format, loc), slot: -1, enc: p.enc}
+	lt := lineTime{id: p.timeID, parser: newTimeParser(p.spec.Time, loc), slot: -1, enc: p.enc}
 	if p.timeCol >= 0 {
 		lt.slot = g.slotFor(p.columns, p.timeCol)
 	}

@@ -110,13 +110,16 @@ const (
 	TimeRevert      TimeFormat = "revert"      // 05-25-2017 18:28:42
 	TimeMonthFirst2 TimeFormat = "monthfirst2" // May 08 2017 01:13:52
 	TimeISO8601     TimeFormat = "iso8601"     // RFC 3339
+	TimeCustom      TimeFormat = "custom"      // by a layout of one's own
 	TimeReceive     TimeFormat = "receive"     // time of reading, fixed in the checkpoint
 )
 
 // TimeRule says where and how a line's event time stands.
 type TimeRule struct {
 	// Format is one of the names above.
-	Format TimeFormat `json:"format" yaml:"format" enum:"normal,apache,_long_,short long,monthfirst,revert,monthfirst2,iso8601,receive"`
+	Format TimeFormat `json:"format" yaml:"format" enum:"normal,apache,_long_,short long,monthfirst,revert,monthfirst2,iso8601,custom,receive"`
+	// Layout of format custom, as ParseTimeLayout reads it.
+	Layout string `json:"layout,omitempty" yaml:"layout,omitempty" maxLength:"100" doc:"custom: yyyy/MM/dd HH:mm:ss and its like, with MMM, hh a, SSS, Z; without a date the day nearest to now"`
 	// Column holds the time. Empty: the time stands at the start of the line (a leading [ is skipped).
 	Column string `json:"column,omitempty" yaml:"column,omitempty" doc:"Column that holds the time; empty: start of the line"`
 	// Timezone is an IANA name; empty means the agent's own zone. Ignored where the line carries an offset.

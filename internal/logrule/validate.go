@@ -148,8 +148,18 @@ func (s Spec) validateUses(es *fielderr.Errors, at func(string, ...any) string) 
 		}
 	}
 	if !slices.Contains([]TimeFormat{TimeNormal, TimeApache, TimeLong, TimeShortLong, TimeMonthFirst, TimeRevert, TimeMonthFirst2,
-		TimeISO8601, TimeReceive}, s.Time.Format) {
-		es.Add(at("time.format"), "bad_time_format", "%q; use normal, apache, _long_, short long, monthfirst, revert, monthfirst2, iso8601 or receive", s.Time.Format)
+		TimeISO8601, TimeCustom, TimeReceive}, s.Time.Format) {
+		es.Add(at("time.format"), "bad_time_format", "%q; use normal, apache, _long_, short long, monthfirst, revert, monthfirst2, iso8601, custom or receive", s.Time.Format)
+	}
+	switch {
+	case s.Time.Format == TimeCustom && len(s.Time.Layout) > 100:
+		es.Add(at("time.layout"), "too_long", "has %d bytes; at most 100", len(s.Time.Layout))
+	case s.Time.Format == TimeCustom:
+		if _, err := ParseTimeLayout(s.Time.Layout); err != nil {
+			es.Add(at("time.layout"), "bad_time_format", "%v", err)
+		}
+	case s.Time.Layout != "":
+		es.Add(at("time.layout"), "not_used", "only format custom has a layout; remove %q or choose custom", s.Time.Layout)
 	}
 	if s.Time.Column != "" {
 		known(at("time.column"), s.Time.Column)

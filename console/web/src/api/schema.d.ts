@@ -2061,7 +2061,9 @@ export interface components {
             /** @description Column that holds the time; empty: start of the line */
             column?: string;
             /** @enum {string} */
-            format: "normal" | "apache" | "_long_" | "short long" | "monthfirst" | "revert" | "monthfirst2" | "iso8601" | "receive";
+            format: "normal" | "apache" | "_long_" | "short long" | "monthfirst" | "revert" | "monthfirst2" | "iso8601" | "custom" | "receive";
+            /** @description custom: yyyy/MM/dd HH:mm:ss and its like, with MMM, hh a, SSS, Z; without a date the day nearest to now */
+            layout?: string;
             /** @description IANA zone of times without an offset; empty: the agent's zone */
             timezone?: string;
         };

@@ -73,10 +73,13 @@ func startCluster(t *testing.T, agents int) *cluster {
 	c.killable = append(c.killable, c.vessels...)
 	for i := range agents {
 		c.killable = append(c.killable, start(fmt.Sprintf("agent-%d", i), agent, "--data", filepath.Join(c.dir, fmt.Sprintf("agent-%d", i)),
-			"--register", registerAddr, "--join-token", token.Secret, "--root", c.logs(i)))
+			"--register", registerAddr, "--join-token", token.Secret, "--root", c.logs(i), "--label", "az="+zone(i)))
 	}
 	return c
 }
+
+// zone is where an agent stands.
+func zone(agent int) string { return []string{"east", "west"}[agent%2] }
 
 // logs is the directory of an agent's files: all agents run on this machine, so
 // each is allowed only its own.
@@ -129,7 +132,7 @@ func TestExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		for f := range p.files {
-			w, err := newWriter(filepath.Join(c.logs(a), fmt.Sprintf("trade-%d.log", f)), uint64(a*100+f), f%2 == 1)
+			w, err := newWriter(filepath.Join(c.logs(a), fmt.Sprintf("trade-%d.log", f)), zone(a), uint64(a*100+f), f%2 == 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,10 +190,13 @@ func TestExact(t *testing.T) {
 	if down != nil {
 		down.Restart()
 	}
-	want := map[key]total{}
+	want, ms := map[key]total{}, map[key][]float64{}
 	var lines int64
 	for _, w := range writers {
 		lines += w.lines
+		for k, v := range w.ms {
+			ms[k] = append(ms[k], v...)
+		}
 		for k, v := range w.wrote {
 			sum := want[k]
 			want[k] = total{sum.lines + v.lines, sum.cents + v.cents}
@@ -203,6 +209,6 @@ func TestExact(t *testing.T) {
 				return fmt.Errorf("monitor %s: %w", w.name, err)
 			}
 		}
-		return nil
+		return c.compareSketches(ms)
 	})
 }

@@ -16,6 +16,7 @@ var columns = []map[string]any{
 	{"name": "state", "split": map[string]any{"delimiter": ",", "index": 6}},
 	{"name": "amount", "split": map[string]any{"delimiter": ",", "index": 7}},
 	{"name": "result", "from": "state", "line": true, "translate": map[string]any{"script": "T => Y"}},
+	{"name": "ms", "split": map[string]any{"delimiter": ",", "index": 5}},
 	{"name": "cents", "from": "amount", "split": map[string]any{"delimiter": ".", "index": 1}},
 }
 
@@ -83,6 +84,68 @@ var watches = []watch{
 		},
 		ask: map[string]string{"fail": "all:fail", "amount": "all:per_cent_dividend"}, cents: []string{"amount"},
 	},
+	{ // its estimates are compared by compareSketches
+		name: "slow", labels: []string{"goods", "az"},
+		spec: map[string]any{"type": "minute_multi", "group_by": []string{"goods", "az"}, "statistics": []map[string]any{{"kind": "count"},
+			{"name": "p50", "kind": "p50", "column": "ms"}, {"name": "p99", "kind": "p99", "column": "ms"}, {"name": "times", "kind": "distinct", "column": "ms"}}},
+		of: func(k key, t total) ([]string, figures) {
+			return []string{k.goods, k.az}, figures{"count": t.lines}
+		},
+		ask: map[string]string{"count": "slow:count"},
+	},
+}
+
+// compareSketches compares the monitor slow's percentiles with the sorted
+// numbers, and the count of different ones, by key and over all keys.
+func (c *cluster) compareSketches(wrote map[key][]float64) error {
+	numbers := map[string][]float64{}
+	start, end := int64(math.MaxInt64), int64(0)
+	place := func(at int64, labels ...string) string { return fmt.Sprint(at, labels) }
+	for k, ms := range wrote {
+		start, end = min(start, k.window), max(end, k.window)
+		for _, p := range []string{place(k.window, k.goods, k.az), place(k.window, "", "")} {
+			numbers[p] = append(numbers[p], ms...)
+		}
+	}
+	for _, n := range numbers {
+		slices.Sort(n)
+	}
+	for figure, want := range map[string]func([]float64) (v, tolerance float64){
+		"p50": func(n []float64) (float64, float64) { v := n[(len(n)-1)/2]; return v, 0.01*v + 1e-6 },
+		"p99": func(n []float64) (float64, float64) { v := n[int(0.99*float64(len(n)-1))]; return v, 0.01*v + 1e-6 },
+		"times": func(n []float64) (float64, float64) {
+			v := float64(len(slices.Compact(slices.Clone(n))))
+			return v, 0.02*v + 1
+		},
+	} {
+		seen := 0
+		for _, suffix := range []string{"", ":total"} {
+			series, err := c.api.Range("slow:"+figure+suffix, start, end, 60)
+			if err != nil {
+				return err
+			}
+			for _, s := range series {
+				for at, text := range s.Points {
+					got, err := strconv.ParseFloat(text, 64)
+					if err != nil {
+						return err
+					}
+					p := place(at, s.Labels["goods"], s.Labels["az"])
+					if len(numbers[p]) == 0 {
+						return fmt.Errorf("%s of %s is %v, nothing was written", figure, p, got)
+					}
+					if v, tolerance := want(numbers[p]); math.Abs(got-v) > tolerance {
+						return fmt.Errorf("%s of %s is %v, want %v", figure, p, got, v)
+					}
+					seen++
+				}
+			}
+		}
+		if seen != len(numbers) {
+			return fmt.Errorf("%s has %d values, want %d", figure, seen, len(numbers))
+		}
+	}
+	return nil
 }
 
 // compare asks for the whole result of a monitor and reports the first differences.

@@ -95,6 +95,8 @@ type cursor struct {
 	long   bool // within a line that was cut
 	tasks  []*task
 	group  *logpipe.Group
+	// grownMs is when lines were last read, for records that wait for more.
+	grownMs int64
 }
 
 func (c *cursor) remove(t *task) {
@@ -453,6 +455,7 @@ func (c *Collector) addGeneration(p *path, g *generation, offset int64) {
 
 // finish closes a generation and remembers it.
 func (c *Collector) finish(p *path, g *generation) {
+	c.flush(p, g, g.seen, true, c.o.Now())
 	c.known[g.id] = knownFile{Name: p.name, Inode: g.id, Content: g.content, Offset: g.far, AtMs: c.o.Now().UnixMilli()}
 	c.log.Debug("log generation is finished", "path", p.name, "generation", g.name(), "read", g.far)
 	for _, t := range p.tasks {

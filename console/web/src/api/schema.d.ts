@@ -1832,6 +1832,8 @@ export interface components {
             group_by?: string[];
             /** Format: int64 */
             key_limit?: number;
+            /** @description Pattern of the first line of records that have several, such as ^\d{4}-; empty: each line is one */
+            multiline_start?: string;
             /** @description Absolute file patterns; *, ? and [..] inside a segment */
             paths: string[];
             /** @description spm: column whose value Y means success; everything else is a failure */
@@ -2428,10 +2430,10 @@ export interface components {
             /** @description ratio: column whose sum divides */
             divisor?: string;
             /**
-             * @description ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent
+             * @description ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent; p50 to p999: quantiles within 1 %; distinct: number of different values, standard error 0.81 %
              * @enum {string}
              */
-            kind: "count" | "sum" | "avg" | "min" | "max" | "ratio" | "occurrences" | "success" | "fail" | "success_rate";
+            kind: "count" | "sum" | "avg" | "min" | "max" | "ratio" | "occurrences" | "success" | "fail" | "success_rate" | "p50" | "p75" | "p90" | "p95" | "p99" | "p999" | "distinct";
             name?: string;
             /** @description occurrences: text to look for, in the column or, without one, in the whole line */
             text?: string;
@@ -2473,7 +2475,9 @@ export interface components {
             /** @description Column that holds the time; empty: start of the line */
             column?: string;
             /** @enum {string} */
-            format: "normal" | "apache" | "_long_" | "short long" | "monthfirst" | "revert" | "monthfirst2" | "iso8601" | "receive";
+            format: "normal" | "apache" | "_long_" | "short long" | "monthfirst" | "revert" | "monthfirst2" | "iso8601" | "custom" | "receive";
+            /** @description custom: yyyy/MM/dd HH:mm:ss and its like, with MMM, hh a, SSS, Z; without a date the day nearest to now */
+            layout?: string;
             /** @description IANA zone of times without an offset; empty: the agent's zone */
             timezone?: string;
         };

@@ -43,7 +43,7 @@ export default function Editor() {
   )
 }
 
-const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'type', 'window', 'start_at', 'encoding', 'symlink_part',
+const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'type', 'window', 'start_at', 'multiline_start', 'encoding', 'symlink_part',
   'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].map((f) => 'spec.' + f).concat('name')
 
 function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: MonitorSpec; folder?: string }) {

@@ -26,7 +26,7 @@ import { MoveDialog, useFolders } from '../monitor/FolderTree'
 import { pathTo } from '../monitor/folders'
 import { ExportDialog } from '../monitor/TemplateDialogs'
 import { KeysTable } from '../monitor/KeysTable'
-import { figureQuery, stepOf, windowMs } from '../monitor/series'
+import { figureQuery, isMergeable, stepOf, windowMs } from '../monitor/series'
 import { figureName, figuresOf, groupLabel, isGrouped } from '../monitor/spec'
 import { MonitorState } from './Monitors'
 
@@ -153,7 +153,7 @@ function Chart({ monitor, windows, time }: { monitor: Monitor; windows: WindowSt
   const { language } = usePrefs()
   return (
     <Panel
-      title={`${figureName(stat)} ${t('monitor.per', { step: spoken(promDuration(step), language) })}`} label={t('monitor.chart')}
+      title={`${figureName(stat)} ${t('monitor.per', { step: spoken(promDuration(step), language) })}${step > win && !isMergeable(stat) ? ` · ${t('monitor.largest')}` : ''}`} label={t('monitor.chart')}
       extra={
         <>
           {stats.length > 1 && <Segmented aria-label={t('monitor.figure')} value={figureName(stat)} onChange={(v) => setFigure(String(v))} options={stats.map((s) => figureName(s))} />}

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ type check struct {
 	Evidence                    []struct {
 		AgentID          string `json:"agent_id"`
 		Host, Path, Text string
+		Holds            []string
 	}
 }
 
@@ -83,9 +85,9 @@ func TestDiagnosis(t *testing.T) {
 		"old definition":        {func(s *sick) { s.task.DefinitionRevision = 0 }, "revision problem revision_old h1"},
 		"rule not taken":        {func(s *sick) { s.task.Error, s.task.Lines = "no such zone", nil }, "revision problem rule_refused h1 no such zone"},
 		"clock":                 {func(s *sick) { s.agent.ClockOffsetMs = -3500 }, "clock problem clock_offset h1"},
-		"no file":               {func(s *sick) { s.task.Files = nil }, "files problem no_match /var/log/trade*.log"},
+		"no file":               {func(s *sick) { s.task.Files = nil }, "files problem no_match /var/log/trade*.log h1 /var/log no healthy agent is connected"},
 		"no file, not readable": {func(s *sick) { s.task.Files = nil }, "readable unknown no_file"},
-		"another file":          {func(s *sick) { s.file.Path = "/var/log/deals.log" }, "files problem no_match /var/log/trade*.log"},
+		"another file":          {func(s *sick) { s.file.Path = "/var/log/deals.log" }, "files problem no_match /var/log/trade*.log h1 /var/log no healthy agent is connected"},
 		"denied":                {func(s *sick) { s.file.Error, s.file.Problem = "permission denied", "denied" }, "readable problem denied h1 /var/log/trade1.log permission denied"},
 		"old agent, any error":  {func(s *sick) { s.file.Error = "is a directory" }, "readable problem unreadable h1 /var/log/trade1.log is a directory"},
 		"link":                  {func(s *sick) { s.file.Error, s.file.Problem = "is a link", "link_undeclared" }, "links problem link_undeclared h1 /var/log/trade1.log is a link"},
@@ -127,6 +129,24 @@ func TestDiagnosis(t *testing.T) {
 		if want, ok := sections[code]; ok && (got.State == "problem" || got.State == "warning") != (got.Section == want) {
 			t.Errorf("%s: section %q of state %s", name, got.Section, got.State)
 		}
+	}
+	// Where nothing matches, an agent tells what is there.
+	i.register.set(func(f *fakeRegister) {
+		f.task = func(r *pharosv1.RunTaskRequest, send func(*pharosv1.TaskEvent) error, _ context.Context) error {
+			if r.GetTask().GetBrowse().GetPath() != "/var/log" || r.GetAgentId() != "a1" {
+				return send(&pharosv1.TaskEvent{Done: true, ErrorCode: "failed", Error: "asked for another place"})
+			}
+			return send(&pharosv1.TaskEvent{Done: true, Result: &pharosv1.TaskEvent_Browse{Browse: &pharosv1.BrowseResult{Entries: []*pharosv1.FileEntry{
+				{Name: "old.log", MtimeMs: 1}, {Name: "Trade1.log", MtimeMs: 5}, {Name: "nginx", Dir: true, MtimeMs: 3}}}}})
+		}
+	})
+	lost := healthy(m.ID, m.Version, i.clock())
+	lost.task.Files = nil
+	if f := ask(c, lost)["files"]; len(f.Evidence) != 2 || strings.Join(f.Evidence[1].Holds, " ") != "Trade1.log nginx/ old.log" || f.Values["n"] != 1 {
+		t.Errorf("%+v", f)
+	}
+	if f := ask(c.makeToken("default", "viewer"), lost)["files"]; len(f.Evidence) != 1 {
+		t.Errorf("a viewer sees a directory: %+v", f)
 	}
 	// A viewer sees the problem and the file, not the lines.
 	s := healthy(m.ID, m.Version, i.clock())

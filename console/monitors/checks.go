@@ -138,36 +138,46 @@ func (s *symptoms) clock() finding {
 // many, others may match that are not in the list.
 const maxFilesListed = 100
 
+// matches is how many files of a path the agent tells of.
+func (a agentTask) matches(pattern string) int {
+	n := 0
+	for _, f := range a.task.GetFiles() {
+		if ok, err := filepath.Match(pattern, f.GetPath()); ok && err == nil {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *symptoms) files() finding {
 	rows := s.reading()
 	if len(rows) == 0 {
 		return unknown("no_agent")
 	}
 	var nowhere, somewhere []Evidence
-	found := 0
+	found, missing := 0, 0
 	for _, pattern := range s.spec.Paths {
 		var lacking []Evidence
 		for _, a := range rows {
-			n := 0
-			for _, f := range a.task.GetFiles() {
-				if ok, err := filepath.Match(pattern, f.GetPath()); ok && err == nil {
-					n++
-				}
-			}
+			n := a.matches(pattern)
 			found += n
 			if n == 0 && len(a.task.GetFiles()) < maxFilesListed {
 				lacking = append(lacking, a.evidence(pattern, ""))
 			}
 		}
 		if len(lacking) == len(rows) {
+			missing++
 			nowhere = append(nowhere, Evidence{Path: pattern})
+			if look, ok := s.looks[pattern]; ok {
+				nowhere = append(nowhere, look)
+			}
 		} else {
 			somewhere = append(somewhere, lacking...)
 		}
 	}
 	switch {
 	case len(nowhere) > 0:
-		return judged(Problem, "no_match", len(s.spec.Paths), nowhere)
+		return finding{Problem, "no_match", numbers{"n": float64(missing), "total": float64(len(s.spec.Paths))}, nowhere}
 	case len(somewhere) > 0:
 		return judged(Warning, "no_match_somewhere", len(rows), somewhere)
 	}
@@ -270,7 +280,7 @@ func (s *symptoms) samples(reasons ...string) []Evidence {
 			if s.mayReadLines {
 				e.Text, e.TimeMs = b.GetText(), b.GetReadMs()
 			}
-			if !slices.Contains(found, e) {
+			if !slices.ContainsFunc(found, func(f Evidence) bool { return f.AgentID == e.AgentID && f.Path == e.Path && f.Text == e.Text }) {
 				found = append(found, e)
 			}
 		}

@@ -56,6 +56,9 @@ type Evidence struct {
 	// Name of the alarm rule that is meant.
 	Name   string `json:"name,omitempty" doc:"Alarm rule"`
 	TimeMs int64  `json:"time_ms,omitempty"`
+	// Holds are names of files in the directory Path, newest first; absent
+	// where nobody has looked.
+	Holds []string `json:"holds,omitempty" doc:"Some of the files in the directory, newest first"`
 }
 
 // maxEvidence of one check.
@@ -89,6 +92,9 @@ func (m *Monitors) diagnosis(ctx context.Context, in *One) (*diagnosisOut, error
 	defer cancel()
 	if answer, err := m.Register.ListAgents(ctx, &pharosv1.ListAgentsRequest{}); err == nil {
 		s.take(answer.GetAgents(), o.Metadata.ID)
+	}
+	if s.mayReadLines {
+		s.looks = m.lookFor(ctx, s.unmatchedPaths(), s.reading())
 	}
 	since := s.now.Add(-lookBack(s.spec))
 	s.windows, err = m.Query.MonitorWindows(ctx, &pharosv1.MonitorWindowsRequest{
@@ -141,6 +147,8 @@ type symptoms struct {
 	covered []agentTask
 	// windows is nil when compute could not be asked.
 	windows *pharosv1.MonitorWindowsResponse
+	// looks tell what stands where a path matches nothing, by the path.
+	looks map[string]Evidence
 
 	// What the windows say together.
 	matched, bad, late, unmatched, filtered, badNumbers, throttled, lost, keysDropped uint64

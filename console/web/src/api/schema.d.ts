@@ -1469,6 +1469,8 @@ export interface components {
         };
         Evidence: {
             agent_id?: string;
+            /** @description Some of the files in the directory, newest first */
+            holds?: string[];
             host?: string;
             /** @description Alarm rule */
             name?: string;

@@ -4,6 +4,8 @@ export const diagnosisTexts = {
   'diagnosis.allWell': ['Everything that was checked works', '检查项全部正常'],
   'diagnosis.found': ['{{problems}} problems, {{warnings}} warnings', '{{problems}} 个问题，{{warnings}} 个警告'],
   'diagnosis.first': ['Begin with the first: what follows is often its consequence.', '请先处理最上面的问题，其后的问题往往由它引起。'],
+  'diagnosis.holds': ['holds {{names}} …', '中有 {{names}} 等'],
+  'diagnosis.holdsNothing': ['holds nothing', '为空'],
   'diagnosis.looked': ['Lines and windows since {{time}}', '检查范围：{{time}} 以来的日志行与窗口'],
   'diagnosis.again': ['Check again', '重新检查'],
   'diagnosis.check': ['Check', '检查项'],

@@ -69,12 +69,14 @@ export function DiagnosisTab({ monitor }: { monitor: Monitor }) {
 
 /** Seen is one piece of evidence: who, which file, what it says. */
 function Seen({ evidence: e, base }: { evidence: Evidence; base: string }) {
+  const t = useT()
   return (
     <div>
       {e.agent_id && <><Link to={`${base}/agents/${encodeURIComponent(e.agent_id)}`}>{e.host || e.agent_id}</Link>{' '}</>}
       {e.name && <><Link to={`${base}/rules/${encodeURIComponent(e.name)}`}>{e.name}</Link>{' '}</>}
       {e.path && <><code>{e.path}</code>{' '}</>}
       {e.text && <span className={e.name ? undefined : 'mono'}>{e.text}</span>}
+      {e.holds && <span>{e.holds.length > 0 ? t('diagnosis.holds', { names: e.holds.join(', ') }) : t('diagnosis.holdsNothing')}</span>}
       {e.time_ms ? <span className="muted"> · <Ago at={e.time_ms} /></span> : null}
     </div>
   )

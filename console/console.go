@@ -126,9 +126,14 @@ func New(ctx context.Context, o Options) (*Console, error) {
 		mux.Handle("/", ui)
 	}
 	repeat := &api.Idempotency{DB: o.DB, Box: o.Box, Log: o.Logger, Clock: o.Clock}
-	c.prune = map[string]func(context.Context) error{"expired sessions": who.Prune, "kept answers": repeat.Prune}
+	c.prune = map[string]func(context.Context) error{"expired sessions": who.Prune, "kept answers": repeat.Prune,
+		"favourites of those who are gone": favourites.New(favouritesOf(o)).Prune}
 	c.handler = api.Frame(o.Logger, site.Compress(who.Authenticate(api.Guard(repeat.Wrap(mux)))))
 	return c, nil
+}
+
+func favouritesOf(o Options) favourites.Options {
+	return favourites.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Clock: o.Clock}
 }
 
 // routes registers the routes of every capability.
@@ -140,7 +145,7 @@ func (c *Console) routes(o Options) *access.Access {
 	monitors.New(monitors.Options{Resources: o.Resources, Register: o.Register, Query: o.Query, Log: o.Logger, Clock: o.Clock}).Routes(c.api)
 	folders.New(o.Resources).Routes(c.api)
 	templates.New(o.Resources, o.Register).Routes(c.api)
-	favourites.New(favourites.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Clock: o.Clock}).Routes(c.api)
+	favourites.New(favouritesOf(o)).Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,

@@ -1,7 +1,9 @@
 package console_test
 
 import (
+	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -192,5 +194,35 @@ func TestFavourites(t *testing.T) {
 	ann.want(204, "DELETE", ws+"/favourites/host/h1", nil)
 	if got := list(ann); got != `monitor trades "trades" true; agent a1 "h1" false; ` {
 		t.Errorf("got %s", got)
+	}
+	// Who is gone leaves nothing behind.
+	var users struct {
+		Items []struct{ ID, Username string }
+	}
+	c.want(200, "GET", "/api/v1/users", nil).json(t, &users)
+	for _, u := range users.Items {
+		if u.Username == "ann" {
+			c.want(204, "DELETE", "/api/v1/users/"+u.ID, nil)
+		}
+	}
+	count := func() int64 {
+		n, err := i.db.NewSelect().Table("favourites").Count(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if count() == 0 {
+		t.Error("no favourites to remove")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- i.console.Run(ctx) }()
+	for count() > 0 && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

@@ -184,6 +184,16 @@ func (f *Favourites) add(ctx context.Context, in *Key) (*struct{}, error) {
 	return nil, nil
 }
 
+// Prune removes the favourites of people and workspaces that are gone.
+func (f *Favourites) Prune(ctx context.Context) error {
+	_, err := f.DB.NewDelete().Model((*row)(nil)).
+		Where("user_id NOT IN (SELECT id FROM users) OR workspace NOT IN (SELECT name FROM workspaces)").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot remove favourites of those who are gone: %w", err)
+	}
+	return nil
+}
+
 func (f *Favourites) remove(ctx context.Context, in *Key) (*struct{}, error) {
 	p, refused := api.Caller(ctx)
 	if refused != nil {

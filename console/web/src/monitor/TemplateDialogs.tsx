@@ -126,7 +126,7 @@ function Preview({ result, without }: { result: Imported; without: boolean }) {
                 <td><code>{i.as === i.name ? i.name : `${i.name} → ${i.as}`}</code></td>
                 <td>{i.title}</td>
                 <td>
-                  <Tag color={colors[i.outcome]}>{t(`template.${i.outcome}`)}</Tag>
+                  <Tag color={colors[i.outcome]} style={{ marginInlineEnd: 8 }}>{t(`template.${i.outcome}`)}</Tag>
                   {i.changes.length > 0 && <span className="muted">{i.changes.join(', ')}</span>}
                   {i.pending_app && <div className="muted">{t('template.pending', { app: i.pending_app })}</div>}
                 </td>

@@ -71,7 +71,7 @@ export function DiagnosisTab({ monitor }: { monitor: Monitor }) {
 function Seen({ evidence: e, base }: { evidence: Evidence; base: string }) {
   const t = useT()
   return (
-    <div>
+    <div className="seen">
       {e.agent_id && <><Link to={`${base}/agents/${encodeURIComponent(e.agent_id)}`}>{e.host || e.agent_id}</Link>{' '}</>}
       {e.name && <><Link to={`${base}/rules/${encodeURIComponent(e.name)}`}>{e.name}</Link>{' '}</>}
       {e.path && <><code>{e.path}</code>{' '}</>}

@@ -79,7 +79,7 @@ export default function MonitorPage() {
                 { key: 'keys', label: t('tab.keys'), children: <KeysTable monitor={d} span={time.span} /> },
                 { key: 'agents', label: t('tab.agents'), children: <AgentsTab monitor={d} /> },
                 { key: 'diagnosis', label: t('tab.diagnosis'), children: <DiagnosisTab monitor={d} /> },
-                { key: 'yaml', label: 'YAML', children: <Suspense fallback={<ChartLoading />}><YamlTab name={d.name} workspace={workspace} spec={d.spec} /></Suspense> },
+                { key: 'yaml', label: 'YAML', children: <Suspense fallback={<ChartLoading />}><YamlTab name={d.name} workspace={workspace} spec={d.spec} folder={d.folder} /></Suspense> },
               ]} />
             </Panel>
           </>

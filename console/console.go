@@ -18,10 +18,13 @@ import (
 	"github.com/pharos-stack/pharos/console/alarms"
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/console/dashboards"
+	"github.com/pharos-stack/pharos/console/favourites"
+	"github.com/pharos-stack/pharos/console/folders"
 	"github.com/pharos-stack/pharos/console/monitors"
 	"github.com/pharos-stack/pharos/console/prom"
 	"github.com/pharos-stack/pharos/console/resources"
 	"github.com/pharos-stack/pharos/console/site"
+	"github.com/pharos-stack/pharos/console/templates"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
 	"github.com/pharos-stack/pharos/internal/enroll"
 	"github.com/pharos-stack/pharos/internal/meta"
@@ -86,7 +89,7 @@ func Migrate(ctx context.Context, db *bun.DB) error {
 	for _, c := range []struct {
 		name  string
 		steps []meta.Migration
-	}{{"access", access.Migrations}, {"idempotency", api.Migrations}, {"alarm", alarmstate.Migrations}} {
+	}{{"access", access.Migrations}, {"idempotency", api.Migrations}, {"alarm", alarmstate.Migrations}, {"favourites", favourites.Migrations}} {
 		if err := meta.Migrate(ctx, db, c.name, c.steps); err != nil {
 			return err
 		}
@@ -124,9 +127,14 @@ func New(ctx context.Context, o Options) (*Console, error) {
 		mux.Handle("/", ui)
 	}
 	repeat := &api.Idempotency{DB: o.DB, Box: o.Box, Log: o.Logger, Clock: o.Clock}
-	c.prune = map[string]func(context.Context) error{"expired sessions": who.Prune, "kept answers": repeat.Prune}
+	c.prune = map[string]func(context.Context) error{"expired sessions": who.Prune, "kept answers": repeat.Prune,
+		"favourites of those who are gone": favourites.New(favouritesOf(o)).Prune}
 	c.handler = api.Frame(o.Logger, site.Compress(who.Authenticate(api.Guard(repeat.Wrap(mux)))))
 	return c, nil
+}
+
+func favouritesOf(o Options) favourites.Options {
+	return favourites.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Clock: o.Clock}
 }
 
 // routes registers the routes of every capability.
@@ -136,6 +144,9 @@ func (c *Console) routes(o Options) *access.Access {
 		SessionIdle: o.SessionIdle, SessionMax: o.SessionMax})
 	who.Routes(c.api)
 	monitors.New(monitors.Options{Resources: o.Resources, Register: o.Register, Query: o.Query, Log: o.Logger, Clock: o.Clock}).Routes(c.api)
+	folders.New(o.Resources).Routes(c.api)
+	templates.New(o.Resources, o.Register).Routes(c.api)
+	favourites.New(favouritesOf(o)).Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
 	dashboards.New(o.Resources).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)

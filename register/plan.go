@@ -14,9 +14,6 @@ import (
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
-// defaultApp covers every agent.
-const defaultApp = "default"
-
 // HostID is task and monitor id of the host metrics that every agent samples.
 const HostID = "host"
 
@@ -86,7 +83,7 @@ func Compile(monitors []Monitor, agents []Target, hostInterval time.Duration) (P
 		}
 		var inScope []string
 		for _, a := range agents {
-			if !covers(m.Spec, a.Host) {
+			if !m.Spec.Covers(a.Host.Hostname, a.Host.IP, a.Host.Labels) {
 				continue
 			}
 			inScope = append(inScope, a.ID)
@@ -116,31 +113,6 @@ func (p *Plans) add(agentID string, task *pharosv1.PlanTask, hash [sha256.Size]b
 	p.Tasks[agentID] = append(p.Tasks[agentID], task)
 	before := p.Hashes[agentID]
 	p.Hashes[agentID] = sha256.Sum256(append(before[:], hash[:]...))
-}
-
-// covers tells whether an agent is one of the monitor's app and within its
-// scope: exact names, and all lists that are given must hold the agent.
-func covers(spec logrule.Spec, host enroll.Host) bool {
-	within := func(list []string, values ...string) bool {
-		return len(list) == 0 || slices.ContainsFunc(values, func(v string) bool { return v != "" && slices.Contains(list, v) })
-	}
-	return ofApp(host, spec.App) &&
-		within(spec.Scope.AZs, host.Labels["az"]) &&
-		within(spec.Scope.Cells, host.Labels["cell"]) &&
-		within(spec.Scope.Instances, host.Hostname, host.IP)
-}
-
-// ofApp tells whether a host runs an app: its label app names it, alone or in a comma-separated list.
-func ofApp(host enroll.Host, app string) bool {
-	if app == defaultApp || app == "" {
-		return true
-	}
-	for name := range strings.SplitSeq(host.Labels["app"], ",") {
-		if strings.TrimSpace(name) == app {
-			return true
-		}
-	}
-	return false
 }
 
 // seriesLabels are the labels an agent's series carry (spec 05 §3.1).

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pharos-stack/pharos/internal/logrule"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -128,7 +129,7 @@ func (r *Register) taskAgent(req *pharosv1.RunTaskRequest) (*agentSession, strin
 	// none is well.
 	var well, connected []string
 	for id, a := range r.agents {
-		if a.session == nil || !ofApp(a.stored.Host, req.GetApp()) {
+		if a.session == nil || !logrule.RunsApp(a.stored.Host.Labels, req.GetApp()) {
 			continue
 		}
 		if h, _ := a.condition(now).health(); h == pharosv1.AgentHealth_AGENT_HEALTH_HEALTHY || h == pharosv1.AgentHealth_AGENT_HEALTH_CLOCK_SKEW {

@@ -67,7 +67,7 @@ func TestLinks(t *testing.T) {
 	w.write("real/x.log", 5)
 	w.must(os.Symlink("real", w.path("link")))
 	w.start()
-	if s := w.status("m1-1"); !strings.Contains(s.Error, "is a symbolic link; declare it") {
+	if s := w.status("m1-1"); !strings.Contains(s.Error, "is a symbolic link; declare it") || s.Files[0].Problem != "link_undeclared" {
 		t.Errorf("undeclared link: error %q", s.Error)
 	}
 	w.plan = &pharosv1.Plan{Tasks: []*pharosv1.PlanTask{w.task("m1", func(s *logrule.Spec) {
@@ -75,8 +75,8 @@ func TestLinks(t *testing.T) {
 	})}}
 	w.c.apply(w.plan)
 	w.look()
-	if s := w.status("m1-1"); s.Error != "" {
-		t.Errorf("declared link: error %q", s.Error)
+	if s := w.status("m1-1"); s.Error != "" || s.Files[0].Problem != "" || s.Files[0].ModifiedMs == 0 {
+		t.Errorf("declared link: error %q, file %v", s.Error, s.Files[0])
 	}
 	if o := w.outcome("m1-1"); o.doubled != 0 {
 		t.Errorf("doubled %d", o.doubled)
@@ -93,7 +93,7 @@ func TestLinks(t *testing.T) {
 	w.must(os.Symlink("real", w.path("middle")))
 	w.must(os.Symlink("middle", w.path("x.log")))
 	w.start()
-	if s := w.status("m1-1"); !strings.Contains(s.Error, "only one link level") {
+	if s := w.status("m1-1"); !strings.Contains(s.Error, "only one link level") || s.Files[0].Problem != "link_levels" {
 		t.Errorf("two levels: error %q", s.Error)
 	}
 	w.expect(0)

@@ -45,6 +45,7 @@ type path struct {
 	missing     bool // nothing stands under the name
 	rescan      bool // something happened to the name since the last look
 	err         string
+	problem     string // the class of err, see files.Problem
 }
 
 // generation is one content of a file: it ends with a rotation or truncation.
@@ -94,6 +95,8 @@ type cursor struct {
 	long   bool // within a line that was cut
 	tasks  []*task
 	group  *logpipe.Group
+	// grownMs is when lines were last read, for records that wait for more.
+	grownMs int64
 }
 
 func (c *cursor) remove(t *task) {
@@ -125,7 +128,7 @@ func (c *Collector) follow(t *task, name string) {
 	}
 	if err := files.CheckLinks(name, t.spec.SymlinkPart, c.o.AllowedRoots); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			t.fileErrors[name], t.err = err.Error(), err.Error()
+			t.fileErrors[name], t.err = fileError{err.Error(), files.Problem(err)}, err.Error()
 		}
 		return
 	}
@@ -353,7 +356,7 @@ func (c *Collector) fail(p *path, err error) {
 	if text == p.err {
 		return
 	}
-	p.err = text
+	p.err, p.problem = text, files.Problem(err)
 	if err != nil {
 		c.log.Warn("cannot read log", "path", p.name, "err", err)
 	}
@@ -452,6 +455,7 @@ func (c *Collector) addGeneration(p *path, g *generation, offset int64) {
 
 // finish closes a generation and remembers it.
 func (c *Collector) finish(p *path, g *generation) {
+	c.flush(p, g, g.seen, true, c.o.Now())
 	c.known[g.id] = knownFile{Name: p.name, Inode: g.id, Content: g.content, Offset: g.far, AtMs: c.o.Now().UnixMilli()}
 	c.log.Debug("log generation is finished", "path", p.name, "generation", g.name(), "read", g.far)
 	for _, t := range p.tasks {

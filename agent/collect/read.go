@@ -84,6 +84,9 @@ func (c *Collector) readGeneration(p *path, g *generation, now time.Time) (more 
 		c.dirty = true
 	}
 	g.more = more
+	if c.flush(p, g, info.Size, false, now) {
+		p.changed = true
+	}
 	if !more && !g.gone.IsZero() {
 		if p.drained(g, now) || ended && g.behind(info.Size) == nil && len(p.generations) > 3 {
 			c.finish(p, g)
@@ -127,6 +130,12 @@ func (g *generation) merge() {
 				continue
 			}
 			a.tasks, a.group = append(a.tasks, b.tasks...), nil
+			for _, open := range b.state.Open {
+				if !slices.ContainsFunc(a.state.Open, func(o logpipe.OpenRecord) bool { return o.Rule == open.Rule }) {
+					a.state.Open = append(a.state.Open, open)
+				}
+			}
+			a.grownMs = max(a.grownMs, b.grownMs)
 			for _, last := range b.state.LastTimes {
 				if !slices.ContainsFunc(a.state.LastTimes, func(l logpipe.LastTime) bool { return l.Rule == last.Rule }) {
 					a.state.LastTimes = append(a.state.LastTimes, last)
@@ -256,17 +265,61 @@ func (c *Collector) process(p *path, g *generation, cur *cursor, block []byte, s
 		block = kept
 	}
 	if len(block) > 0 {
-		if cur.group == nil {
-			lines := make([]*logpipe.Task, len(tasks))
-			for i, t := range tasks {
-				lines[i] = t.lines
-			}
-			cur.group = logpipe.NewGroup(lines)
-		}
-		cur.group.Process(&cur.state, block, nowMs)
+		cur.lines().Process(&cur.state, block, nowMs)
+		cur.grownMs = nowMs
 	}
-	to := cur.offset + int64(len(block))
-	for _, t := range tasks {
+	c.receive(p, g, cur, cur.offset+int64(len(block)), size, nowMs)
+	c.statusMu.Lock()
+	c.load.BytesTotal += uint64(len(block))
+	c.statusMu.Unlock()
+}
+
+// lines returns the cursor's tasks as a group.
+func (cur *cursor) lines() *logpipe.Group {
+	if cur.group == nil {
+		lines := make([]*logpipe.Task, len(cur.tasks))
+		for i, t := range cur.tasks {
+			lines[i] = t.lines
+		}
+		cur.group = logpipe.NewGroup(lines)
+	}
+	return cur.group
+}
+
+// recordAfter is how long a record waits for more lines, recordAtMost while the
+// beginning of one is there.
+const (
+	recordAfter  = 2 * time.Second
+	recordAtMost = 10 * time.Second
+)
+
+// flush ends the records of a generation of size bytes that have waited for
+// more lines long enough, or all of them. It reports whether others wait.
+func (c *Collector) flush(p *path, g *generation, size int64, all bool, now time.Time) (waiting bool) {
+	nowMs := now.UnixMilli()
+	for _, cur := range g.cursors {
+		if !cur.state.Waiting() {
+			continue
+		}
+		wait := recordAfter
+		if cur.offset < size {
+			wait = recordAtMost
+		}
+		if !all && nowMs-cur.grownMs < wait.Milliseconds() {
+			waiting = true
+			continue
+		}
+		cur.lines().Flush(&cur.state, nowMs)
+		c.receive(p, g, cur, cur.offset, size, nowMs)
+		c.dirty = true
+	}
+	return waiting
+}
+
+// receive writes into the receipts of the windows that have changed that the
+// cursor has come to an offset.
+func (c *Collector) receive(p *path, g *generation, cur *cursor, to, size, nowMs int64) {
+	for _, t := range cur.tasks {
 		for _, w := range t.lines.Windows() {
 			if !w.Touched {
 				continue
@@ -280,9 +333,6 @@ func (c *Collector) process(p *path, g *generation, cur *cursor, block []byte, s
 			r.To, r.UnreadBytes = max(r.To, to), max(0, size-to)
 		}
 	}
-	c.statusMu.Lock()
-	c.load.BytesTotal += uint64(len(block))
-	c.statusMu.Unlock()
 }
 
 // touch marks a window as changed.

@@ -63,16 +63,16 @@ func (c *Collector) report() {
 				s.BadSamples = append(s.BadSamples, &pharosv1.BadLine{Path: shown(b.Path), Reason: b.Reason, Text: shown(b.Text), ReadMs: b.ReadMs})
 			}
 		}
-		for name, text := range t.fileErrors {
-			s.Files = append(s.Files, &pharosv1.FileStatus{Path: shown(name), Error: shown(text)})
+		for name, e := range t.fileErrors {
+			s.Files = append(s.Files, &pharosv1.FileStatus{Path: shown(name), Error: shown(e.text), Problem: e.problem})
 		}
 		for _, p := range c.paths {
 			if p.tasks[t.id] == nil {
 				continue
 			}
-			f := &pharosv1.FileStatus{Path: shown(p.name), Error: shown(p.err)}
+			f := &pharosv1.FileStatus{Path: shown(p.name), Error: shown(p.err), Problem: p.problem}
 			if g := p.live(); g != nil {
-				f.SizeBytes = g.seen
+				f.SizeBytes, f.ModifiedMs = g.seen, g.mtimeNs/int64(time.Millisecond)
 				for _, cur := range g.cursors {
 					if slices.Contains(cur.tasks, t) {
 						f.ReadBytes = cur.offset

@@ -63,7 +63,7 @@ func (c *Collector) resume(p *path, s pathState) {
 			g.seen, g.mtimeNs = min(gs.Seen, g.seen), gs.MtimeNs // look takes it from there
 		}
 		for _, cs := range gs.Cursors {
-			cur := &cursor{offset: cs.Offset, long: cs.Long}
+			cur := &cursor{offset: cs.Offset, long: cs.Long, grownMs: c.o.Now().UnixMilli()}
 			cur.state, _, _ = logpipe.DecodeFileState(cs.State) // was checked with the whole checkpoint
 			cur.state.Path = p.name
 			for _, id := range cs.Tasks {
@@ -169,6 +169,8 @@ func (c *Collector) lostState(p *path, gs generationState) {
 	g := &generation{id: gs.Inode, serial: gs.Serial}
 	for _, cs := range gs.Cursors {
 		cur := &cursor{offset: cs.Offset}
+		cur.state, _, _ = logpipe.DecodeFileState(cs.State) // was checked with the whole checkpoint
+		cur.state.Path = p.name
 		for _, id := range cs.Tasks {
 			if t := p.tasks[id]; t != nil {
 				cur.tasks = append(cur.tasks, t)
@@ -177,6 +179,7 @@ func (c *Collector) lostState(p *path, gs generationState) {
 		g.cursors = append(g.cursors, cur)
 	}
 	c.countLost(p, g, 0, gs.Seen)
+	c.flush(p, g, g.seen, true, c.o.Now())
 	c.log.Warn("a log generation is gone", "path", p.name, "unread_bytes_at_least", max(0, gs.Seen-gs.Far), "exists", exists(p.name))
 }
 

@@ -29,6 +29,7 @@ func (c *Collector) truncated(p *path, g *generation) {
 	} else {
 		c.log.Debug("log was truncated", "path", p.name, "generation", g.name(), "read", g.far, "size", g.seen)
 		c.countLost(p, g, 0, g.seen)
+		c.flush(p, g, g.seen, true, c.o.Now())
 		p.generations = slices.DeleteFunc(p.generations, func(x *generation) bool { return x == g })
 	}
 	c.addGeneration(p, fresh, 0)

@@ -24,13 +24,16 @@ type task struct {
 	discovered bool
 	planErr    string // why the rule of the plan is not in use
 	err        string
-	fileErrors map[string]string // by path
+	fileErrors map[string]fileError // by path
 	watermark  int64
 	// waiting is set while no file matches.
 	waiting bool
 
 	flow flow
 }
+
+// fileError is why a file is not read, and its class as of files.Problem.
+type fileError struct{ text, problem string }
 
 // flow is the intake of a task in the current minute.
 type flow struct {
@@ -108,7 +111,7 @@ func (c *Collector) applyTask(pt *pharosv1.PlanTask, log *pharosv1.LogTask) erro
 		return err
 	}
 	if t == nil || t.lines == nil {
-		t = &task{id: pt.TaskId, monitorID: pt.MonitorId, windows: map[int64]*window{}, fileErrors: map[string]string{}}
+		t = &task{id: pt.TaskId, monitorID: pt.MonitorId, windows: map[int64]*window{}, fileErrors: map[string]fileError{}}
 		t.lines = logpipe.NewTask(program, logpipe.TaskOptions{KeyCap: 4*spec.KeyLimit + 1000, Location: c.o.Location})
 		if err := c.restore(t); err != nil {
 			return err

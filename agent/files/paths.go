@@ -2,7 +2,9 @@ package files
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,13 +20,38 @@ func Within(path string, roots []string) bool {
 	})
 }
 
+// The reasons of CheckLinks, for Problem.
+var (
+	errLinkUndeclared = errors.New("declare it as symlink_part")
+	errLinkLevels     = errors.New("only one link level is followed")
+	errOutsideRoots   = errors.New("outside of the directories this agent may read")
+)
+
+// Problem classes what keeps a file from being read, for programs:
+// link_undeclared, link_levels, outside_roots, denied or other; empty for nil.
+func Problem(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errLinkUndeclared):
+		return "link_undeclared"
+	case errors.Is(err, errLinkLevels):
+		return "link_levels"
+	case errors.Is(err, errOutsideRoots):
+		return "outside_roots"
+	case errors.Is(err, fs.ErrPermission):
+		return "denied"
+	}
+	return "other"
+}
+
 // CheckLinks says why path may not be read: it leads over a symbolic link that
 // is not declared, over more than one level of links, or out of the roots
 // (LOG-8). declared is the part of the path that may be a link; empty for none.
 // Links above a root belong to the machine and are followed.
 func CheckLinks(path, declared string, roots []string) error {
 	if !Within(path, roots) {
-		return fmt.Errorf("%s is outside of the directories this agent may read (%s)", path, strings.Join(roots, ", "))
+		return fmt.Errorf("%s is %w (%s)", path, errOutsideRoots, strings.Join(roots, ", "))
 	}
 	declared = strings.TrimSuffix(declared, "/")
 	for i := 1; i <= len(path); i++ {
@@ -40,7 +67,7 @@ func CheckLinks(path, declared string, roots []string) error {
 			continue
 		}
 		if part != declared {
-			return fmt.Errorf("%s is a symbolic link; declare it as symlink_part", part)
+			return fmt.Errorf("%s is a symbolic link; %w", part, errLinkUndeclared)
 		}
 		target, err := os.Readlink(part)
 		if err != nil {
@@ -54,10 +81,10 @@ func CheckLinks(path, declared string, roots []string) error {
 			return err
 		}
 		if next.Mode()&os.ModeSymlink != 0 {
-			return fmt.Errorf("%s leads to %s, which is a symbolic link again; only one link level is followed", part, target)
+			return fmt.Errorf("%s leads to %s, which is a symbolic link again; %w", part, target, errLinkLevels)
 		}
 		if !Within(target, roots) {
-			return fmt.Errorf("%s leads to %s, outside of the directories this agent may read (%s)", part, target, strings.Join(roots, ", "))
+			return fmt.Errorf("%s leads to %s, %w (%s)", part, target, errOutsideRoots, strings.Join(roots, ", "))
 		}
 	}
 	return nil

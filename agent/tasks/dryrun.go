@@ -70,7 +70,7 @@ func (r *Runner) dryRun(ctx context.Context, t *pharosv1.DryRunTask) (*pharosv1.
 	group := logpipe.NewGroup([]*logpipe.Task{task})
 	explained, counted := logpipe.FileState{Path: result.Path}, logpipe.FileState{Path: result.Path}
 	size := 0
-	for _, line := range raw {
+	for _, line := range program.Records(raw) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -83,6 +83,7 @@ func (r *Runner) dryRun(ctx context.Context, t *pharosv1.DryRunTask) (*pharosv1.
 		}
 		group.Process(&counted, append(slices.Clip(line), '\n'), nowMs)
 	}
+	group.Flush(&counted, nowMs)
 	result.Counters = countersOf(task.Counters())
 	if result.Totals, err = r.totals(program, task, spec.GroupBy); err != nil {
 		return nil, taskError(CodeFailed, "cannot read the totals: %v", err)

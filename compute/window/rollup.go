@@ -38,6 +38,7 @@ func (p *Plan) rollUp() {
 				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupRatio, Over: over, Under: under, Scale: scale}
 				p.rollups[over] = store.Rollup{Kind: store.RollupSum}
 				p.rollups[under] = store.Rollup{Kind: store.RollupSum}
+			case !f.stat.Kind.Mergeable():
 			case f.stat.Kind.Additive():
 				p.rollups[f.name+suffix] = store.Rollup{Kind: store.RollupSum}
 			case f.stat.Kind == logrule.Min:

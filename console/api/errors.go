@@ -74,7 +74,11 @@ func FromError(err error) *Error {
 		return Invalid(es...)
 	}
 	if inUse, ok := errors.AsType[*resource.InUseError](err); ok {
-		e := Fail(http.StatusConflict, "in_use", "%s", fixed["in_use"][0])
+		why := "in_use"
+		if inUse.Kind == resource.KindFolder {
+			why = "folder_not_empty"
+		}
+		e := code(http.StatusConflict, why)
 		for _, r := range inUse.Referrers {
 			e.Details = append(e.Details, fielderr.Error{Field: r.Field, Code: "referrer", Message: r.Kind + " " + r.Name})
 		}
@@ -135,6 +139,7 @@ var fixed = map[string][2]string{
 	"unavailable":              {"a part of the server is not reachable; try again in a moment", "部分服务暂不可用，请稍后重试"},
 	"timeout":                  {"it took too long; ask for less or try again", "操作超时，请缩小范围或重试"},
 	"in_use":                   {"others refer to it; details names them, change or delete those first", "该对象正被引用，请先修改或删除 details 中列出的对象"},
+	"folder_not_empty":         {"the folder is not empty; details names its content, move or delete that first", "文件夹不为空，请先移动或删除 details 中列出的内容"},
 	"in_progress":              {"a request with this Idempotency-Key is still running; ask again in a moment", "使用相同 Idempotency-Key 的请求仍在执行，请稍后再试"},
 	"agent_offline":            {"the agent is not connected; check that it runs and reaches the server", "采集代理未连接，请检查其是否运行并能访问服务器"},
 	"agent_timeout":            {"the agent did not answer in time; try again", "采集代理未及时响应，请重试"},

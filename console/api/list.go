@@ -97,6 +97,7 @@ type Meta struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
 	Workspace string    `json:"workspace"`
+	Folder    string    `json:"folder,omitempty" doc:"Name of the folder it stands in; absent: none"`
 	Version   int64     `json:"version" doc:"Send it back with an update"`
 	CreatedAt time.Time `json:"created_at"`
 	CreatedBy string    `json:"created_by"`
@@ -107,7 +108,7 @@ type Meta struct {
 // MetaOf returns the bookkeeping of a resource.
 func MetaOf(o resource.Object) Meta {
 	m := o.Metadata
-	return Meta{ID: m.ID, Name: m.Name, Workspace: m.Workspace, Version: m.Version,
+	return Meta{ID: m.ID, Name: m.Name, Workspace: m.Workspace, Folder: m.Folder, Version: m.Version,
 		CreatedAt: m.CreatedAt, CreatedBy: m.CreatedBy, UpdatedAt: m.UpdatedAt, UpdatedBy: m.UpdatedBy}
 }
 
@@ -116,6 +117,7 @@ func MetaOf(o resource.Object) Meta {
 type Definition[T any] struct {
 	Name    string
 	Version int64
+	Folder  string
 	Spec    json.RawMessage
 	bad     fielderr.Errors
 }
@@ -139,6 +141,8 @@ func (d *Definition[T]) UnmarshalJSON(text []byte) error {
 			err = json.Unmarshal(fields[name], &d.Name)
 		case "version":
 			err = json.Unmarshal(fields[name], &d.Version)
+		case "folder":
+			err = json.Unmarshal(fields[name], &d.Folder)
 		case "spec":
 			d.Spec = fields[name]
 		default:
@@ -165,7 +169,7 @@ func (d *Definition[T]) Object(kind, workspace, name string) (resource.Object, e
 		return resource.Object{}, err
 	}
 	return resource.Object{APIVersion: resource.APIVersion, Kind: kind, Spec: d.Spec,
-		Metadata: resource.Metadata{Name: name, Workspace: workspace, Version: d.Version}}, nil
+		Metadata: resource.Metadata{Name: name, Workspace: workspace, Folder: d.Folder, Version: d.Version}}, nil
 }
 
 // Updated returns the resource the body of an update describes; it must name a version.

@@ -189,10 +189,10 @@ func (q *keyQuery) expr(st logrule.Statistic, suffix string) string {
 		}
 		return ratio
 	}
-	switch st.Kind {
-	case logrule.Min:
+	switch {
+	case st.Kind == logrule.Min:
 		return over("min", "min", st.Name)
-	case logrule.Max:
+	case st.Kind == logrule.Max || !st.Kind.Mergeable(): // of quantiles the worst window is told
 		return over("max", "max", st.Name)
 	}
 	return over("sum", "sum", st.Name)

@@ -68,6 +68,7 @@ type AgentError struct {
 type MonitorInput struct {
 	Name    string       `json:"name,omitempty" doc:"The key in series, for good: a lower-case letter, then lower-case letters, digits or _"`
 	Version int64        `json:"version,omitempty" doc:"Required for an update"`
+	Folder  string       `json:"folder,omitempty" doc:"Folder to stand in; absent: where it is; / is the top"`
 	Spec    logrule.Spec `json:"spec"`
 }
 
@@ -85,6 +86,7 @@ type listIn struct {
 	Type    string `query:"type" enum:"minute,minute_multi,"`
 	App     string `query:"app"`
 	Enabled string `query:"enabled" enum:"true,false,"`
+	Folder  string `query:"folder" doc:"Name of a folder: monitors in it and below it; / those in no folder"`
 }
 
 type listOut struct{ Body api.Page[Monitor] }
@@ -118,6 +120,9 @@ func (m *Monitors) Routes(r *api.API) {
 	const item = all + "/{name}"
 	api.Route(r, "listMonitors", "GET", all, api.NeedViewer, "List monitors", m.list)
 	api.Route(r, "createMonitor", "POST", all, api.NeedEditor, "Create a monitor", m.create, api.OwnValidation, api.Status(http.StatusCreated))
+	api.Route(r, "moveMonitors", "POST", all+":move", api.NeedEditor, "Put monitors into a folder; they go on as they are", m.move, api.Status(http.StatusNoContent))
+	api.Route(r, "enableMonitors", "POST", all+":enable", api.NeedEditor, "Start collecting of several monitors", m.enableAll)
+	api.Route(r, "disableMonitors", "POST", all+":disable", api.NeedEditor, "Stop collecting of several monitors", m.disableAll)
 	api.Route(r, "validateMonitor", "POST", all+":validate", api.NeedEditor, "Check a definition without saving it", m.validate, api.OwnValidation, api.Status(http.StatusNoContent))
 	api.Route(r, "convertTranslation", "POST", "/api/v1/workspaces/{workspace}/translations:convert", api.NeedEditor, "Write a translation as a script and as entries", m.convert)
 	api.Route(r, "debugMonitor", "POST", all+":debug", api.NeedEditor, "Run a definition on real lines without saving it", m.debug, api.OwnValidation)
@@ -129,6 +134,7 @@ func (m *Monitors) Routes(r *api.API) {
 	api.Route(r, "copyMonitor", "POST", item+":copy", api.NeedEditor, "Create a copy under another name", m.copy, api.Status(http.StatusCreated))
 	api.Route(r, "getMonitorWindows", "GET", item+"/windows", api.NeedViewer, "Completeness and losses by window", m.windows)
 	api.Route(r, "getMonitorAgents", "GET", item+"/agents", api.NeedViewer, "What each agent reads for the monitor", m.agents)
+	api.Route(r, "getMonitorDiagnosis", "GET", item+"/diagnosis", api.NeedViewer, "What keeps the monitor from working, with evidence", m.diagnosis)
 	api.Route(r, "getMonitorKeys", "GET", item+"/keys", api.NeedViewer, "Figures by key over a time range", m.keys)
 	m.logFileRoutes(r)
 }
@@ -143,6 +149,10 @@ func (m *Monitors) list(ctx context.Context, in *listIn) (*listOut, error) {
 	if err != nil {
 		return nil, err
 	}
+	folders, err := m.tree(ctx, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
 	var rows []Monitor
 	for _, o := range objects {
 		row, err := monitorOf(o)
@@ -150,11 +160,14 @@ func (m *Monitors) list(ctx context.Context, in *listIn) (*listOut, error) {
 			return nil, err
 		}
 		if (in.Type == "" || string(row.Spec.Type) == in.Type) && (in.App == "" || row.Spec.App == in.App) &&
+			(in.Folder == "" || folders.within(row.Folder, in.Folder)) &&
 			(in.Enabled == "" || (in.Enabled == "true") == !row.Spec.Disabled) {
 			rows = append(rows, row)
 		}
 	}
-	page, err := api.Paginate(rows, in.ListParams, func(r Monitor) string { return r.Name + " " + r.Spec.Title + " " + r.Spec.Description }, api.Columns[Monitor]{
+	page, err := api.Paginate(rows, in.ListParams, func(r Monitor) string {
+		return r.Name + " " + r.Spec.Title + " " + r.Spec.Description + " " + folders.titles(r.Folder)
+	}, api.Columns[Monitor]{
 		"name": api.By(func(r Monitor) string { return r.Name }), "title": api.By(func(r Monitor) string { return r.Spec.Title }),
 		"type": api.By(func(r Monitor) string { return string(r.Spec.Type) }), "app": api.By(func(r Monitor) string { return r.Spec.App }),
 		"created_at": api.By(func(r Monitor) int64 { return r.CreatedAt.UnixMilli() }), "updated_at": api.By(func(r Monitor) int64 { return r.UpdatedAt.UnixMilli() }),
@@ -254,7 +267,7 @@ func (m *Monitors) copy(ctx context.Context, in *copyIn) (*body, error) {
 	if in.Body.Title != "" {
 		spec.Title = in.Body.Title
 	}
-	c := resource.Object{APIVersion: resource.APIVersion, Kind: o.Kind, Metadata: resource.Metadata{Name: in.Body.Name, Workspace: in.Workspace}}
+	c := resource.Object{APIVersion: resource.APIVersion, Kind: o.Kind, Metadata: resource.Metadata{Name: in.Body.Name, Workspace: in.Workspace, Folder: o.Metadata.Folder}}
 	if c.Spec, err = json.Marshal(spec); err != nil {
 		return nil, fmt.Errorf("cannot write spec: %w", err)
 	}

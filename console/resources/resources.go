@@ -24,7 +24,7 @@ func New(store *resource.Store) *Resources { return &Resources{store} }
 // Item is a resource as in YAML.
 type Item struct {
 	APIVersion string       `json:"apiVersion" enum:"pharos/v1"`
-	Kind       string       `json:"kind" enum:"LogMonitor,Channel,AlarmRule,Dashboard"`
+	Kind       string       `json:"kind" enum:"Folder,LogMonitor,Channel,AlarmRule,Dashboard"`
 	Metadata   ItemMetadata `json:"metadata"`
 	Spec       any          `json:"spec" doc:"See /api/schemas/{kind}.json"`
 }
@@ -34,6 +34,7 @@ type ItemMetadata struct {
 	ID        string    `json:"id,omitempty"`
 	Name      string    `json:"name"`
 	Workspace string    `json:"workspace,omitempty"`
+	Folder    string    `json:"folder,omitempty" doc:"Folder it stands in; absent: stays where it is; / is the top"`
 	Version   int64     `json:"version,omitempty" doc:"If given, it must be the stored one"`
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	CreatedBy string    `json:"created_by,omitempty"`
@@ -60,7 +61,7 @@ type ApplyResult struct {
 type applyOut struct{ Body ApplyResult }
 type exportIn struct {
 	api.InWorkspace
-	Kind string `query:"kind" enum:"LogMonitor,Channel,AlarmRule,Dashboard," doc:"Absent: all kinds"`
+	Kind string `query:"kind" enum:"Folder,LogMonitor,Channel,AlarmRule,Dashboard," doc:"Absent: all kinds"`
 }
 
 // Export holds resources as apply takes them; secrets are left out.
@@ -115,10 +116,15 @@ func (s *Resources) export(ctx context.Context, in *exportIn) (*exportOut, error
 	}
 	out := Export{Items: []Item{}}
 	for _, o := range objects {
-		// The name alone: what is exported can be applied anywhere, and again later.
-		out.Items = append(out.Items, Item{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: ItemMetadata{Name: o.Metadata.Name}, Spec: o.Spec})
+		out.Items = append(out.Items, ItemOf(o))
 	}
 	return &exportOut{Body: out}, nil
+}
+
+// ItemOf writes a resource with its name and folder alone: what is exported
+// can be applied anywhere, and again later.
+func ItemOf(o resource.Object) Item {
+	return Item{APIVersion: o.APIVersion, Kind: o.Kind, Metadata: ItemMetadata{Name: o.Metadata.Name, Folder: o.Metadata.Folder}, Spec: o.Spec}
 }
 
 func (s *Resources) schema(_ context.Context, in *schemaIn) (*schemaOut, error) {

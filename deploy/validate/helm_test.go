@@ -3,6 +3,7 @@ package validate
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"regexp"
@@ -120,14 +121,22 @@ func TestHelmChart(t *testing.T) {
 				t.Errorf("%d DaemonSets, %d StatefulSets", len(m.daemons), len(m.sets))
 			}
 		}},
-		{"databases", "server: {database: 'postgres://pharos@pg/pharos', clickhouse: 'clickhouse://pharos@ch:9000/pharos', retention: 90d, storage: {className: fast}}",
+		{"databases", "server: {database: 'postgres://pharos:pw@pg/pharos', clickhouse: 'clickhouse://pharos:pw@ch:9000/pharos', retention: 90d, storage: {className: fast}}",
 			func(t *testing.T, m manifests) {
 				set := m.sets["watch"]
-				args := set.Spec.Template.Spec.Containers[0].Args
-				for _, want := range []string{"--db=postgres://pharos@pg/pharos", "--clickhouse=clickhouse://pharos@ch:9000/pharos", "--retention=90d"} {
-					if !slices.Contains(args, want) {
-						t.Errorf("%s is missing in %q", want, args)
+				server := set.Spec.Template.Spec.Containers[0]
+				if !slices.Contains(server.Args, "--retention=90d") || strings.Contains(fmt.Sprint(server.Args), "pw") {
+					t.Errorf("retention is missing, or a password is an argument: %q", server.Args)
+				}
+				secret := m.secrets["watch-server"].StringData
+				from := map[string]string{}
+				for _, e := range server.Env {
+					if e.ValueFrom.SecretKeyRef.Name == "watch-server" {
+						from[e.Name] = secret[e.ValueFrom.SecretKeyRef.Key]
 					}
+				}
+				if from["PHAROS_DB"] != "postgres://pharos:pw@pg/pharos" || from["PHAROS_CLICKHOUSE"] != "clickhouse://pharos:pw@ch:9000/pharos" {
+					t.Errorf("the databases come to the server as %q", from)
 				}
 				if class := set.Spec.VolumeClaimTemplates[0].Spec.StorageClassName; class == nil || *class != "fast" {
 					t.Errorf("storage class %v", class)
@@ -221,8 +230,11 @@ func checkPod(t *testing.T, m manifests, name string, selector *metav1.LabelSele
 		var vars []string
 		for _, e := range c.Env {
 			vars = append(vars, e.Name)
-			if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-				checkSecret(t, m, name, e.ValueFrom.SecretKeyRef.Name, e.ValueFrom.SecretKeyRef.Key)
+			if e.ValueFrom == nil || e.ValueFrom.SecretKeyRef == nil {
+				continue
+			}
+			if ref := e.ValueFrom.SecretKeyRef; ref.Optional == nil || !*ref.Optional {
+				checkSecret(t, m, name, ref.Name, ref.Key)
 			}
 		}
 		checkCommand(t, name, binary, c.Args, vars)

@@ -84,7 +84,7 @@ func acknowledge(ctx context.Context, c *collect.Collector) {
 	}
 }
 
-// benchSpec counts and sums by two columns. The i-th of several monitors looks
+// benchSpec counts and sums by two columns, or what else the rule is named after. The i-th of several monitors looks
 // at other columns, as different monitors do.
 func benchSpec(log, rule string, i int) logrule.Spec {
 	s := logrule.Spec{Title: "bench", Type: logrule.MinuteMulti, Paths: []string{log}, StartAt: logrule.StartBeginning,
@@ -97,10 +97,27 @@ func benchSpec(log, rule string, i int) logrule.Spec {
 		}
 		return s
 	}
+	if rule == "json" {
+		for _, name := range []string{"at", "goods", "method", "ms"} {
+			s.Columns = append(s.Columns, logrule.Column{Name: name, JSON: &logrule.JSONRule{Path: name}})
+		}
+		s.Time.Column = "at"
+		return s
+	}
 	column := func(name string, index int) logrule.Column {
 		return logrule.Column{Name: name, Split: &logrule.SplitRule{Delimiter: ",", Index: index}}
 	}
 	groups := [][2]int{{2, 4}, {2, 3}, {3, 4}, {4, 6}, {2, 6}}[i%5]
-	s.Columns = []logrule.Column{column("goods", groups[0]), column("method", groups[1]), column("ms", 5)}
+	s.Columns = []logrule.Column{column("goods", groups[0]), column("method", groups[1]), column("ms", 5), column("result", 6)}
+	switch rule {
+	case "service", "translated":
+		s.Type, s.Statistics, s.ResultColumn, s.TimeColumn = logrule.Service, nil, "result", "ms"
+		if rule == "translated" {
+			s.Columns[1].Translate = &logrule.Translation{Script: "create => Y\npay => Y\n* => N"}
+			s.GroupBy, s.ResultColumn = []string{"goods", "result"}, "method"
+		}
+	case "p99":
+		s.Statistics = []logrule.Statistic{{Kind: logrule.Count}, {Kind: logrule.P99, Column: "ms"}}
+	}
 	return s
 }

@@ -35,11 +35,14 @@ func (c *commands) pipeline(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	big, small := filepath.Join(dir, "big.log"), filepath.Join(dir, "small.log")
-	if err := generate(big, int64(c.MB)<<20); err != nil {
+	big, small, asJSON := filepath.Join(dir, "big.log"), filepath.Join(dir, "small.log"), filepath.Join(dir, "json.log")
+	if err := generate(big, int64(c.MB)<<20, false); err != nil {
 		return err
 	}
-	if err := generate(small, min(int64(c.MB)<<20, 48<<20)); err != nil {
+	if err := generate(small, min(int64(c.MB)<<20, 48<<20), false); err != nil {
+		return err
+	}
+	if err := generate(asJSON, min(int64(c.MB)<<20, 200<<20), true); err != nil {
 		return err
 	}
 	progs := filepath.Join(dir, "progs")
@@ -65,6 +68,10 @@ func (c *commands) pipeline(ctx context.Context) error {
 		{"pharos, regex split", big, ours(big, "regex", 1)},
 		{"pharos, delimiter split", big, ours(big, "delimiter", 1)},
 		{"pharos, delimiter split, 10 monitors on the file", big, ours(big, "delimiter", 10)},
+		{"pharos, service indicators by 2 columns", big, ours(big, "service", 1)},
+		{"pharos, the same, the result by translation", big, ours(big, "translated", 1)},
+		{"pharos, count and 99th percentile by 2 columns", big, ours(big, "p99", 1)},
+		{"pharos, lines of JSON (~120 bytes)", asJSON, ours(asJSON, "json", 1)},
 		{"mawk -F, (count and sum by minute and 2 columns)", big, exec.CommandContext(ctx, "mawk", "-F,", mawkProgram, big)},
 		{"wc -l", big, exec.CommandContext(ctx, "wc", "-l", big)},
 	}
@@ -93,8 +100,8 @@ func (c *commands) pipeline(ctx context.Context) error {
 	return nil
 }
 
-// generate writes trade lines of a few minutes that end now.
-func generate(path string, size int64) error {
+// generate writes trade lines of a few minutes that end now, comma-separated or as JSON.
+func generate(path string, size int64, asJSON bool) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -109,8 +116,14 @@ func generate(path string, size int64) error {
 	var line []byte
 	for written, i := int64(0), int64(0); written < size; i++ {
 		at := begin.Add(time.Duration(float64(5*time.Minute) * float64(i) / float64(lines+1)))
-		line = at.UTC().AppendFormat(line[:0], "2006-01-02 15:04:05")
-		line = fmt.Appendf(line, ",%016d,%s,trade,%s,%d,Y,user-%08d,%s\n", i, goods[rng.IntN(len(goods))], methods[rng.IntN(len(methods))],
+		format := ",%016d,%s,trade,%s,%d,Y,user-%08d,%s\n"
+		line = line[:0]
+		if asJSON {
+			format = `","id":"%016d","goods":"%s","method":"%s","ms":%d,"result":"Y","user":"user-%08d","note":"%s"}` + "\n"
+			line = append(line, `{"at":"`...)
+		}
+		line = at.UTC().AppendFormat(line, "2006-01-02 15:04:05")
+		line = fmt.Appendf(line, format, i, goods[rng.IntN(len(goods))], methods[rng.IntN(len(methods))],
 			rng.IntN(1000), rng.IntN(100_000_000), strings.Repeat("x", 2+rng.IntN(10)))
 		n, err := w.Write(line)
 		if err != nil {

@@ -6,9 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -75,50 +73,47 @@ func startCluster(t *testing.T, agents int) *cluster {
 	c.killable = append(c.killable, c.vessels...)
 	for i := range agents {
 		c.killable = append(c.killable, start(fmt.Sprintf("agent-%d", i), agent, "--data", filepath.Join(c.dir, fmt.Sprintf("agent-%d", i)),
-			"--register", registerAddr, "--join-token", token.Secret, "--root", c.logs(i)))
+			"--register", registerAddr, "--join-token", token.Secret, "--root", c.logs(i), "--label", "az="+zone(i)))
 	}
 	return c
 }
+
+// zone is where an agent stands.
+func zone(agent int) string { return []string{"east", "west"}[agent%2] }
 
 // logs is the directory of an agent's files: all agents run on this machine, so
 // each is allowed only its own.
 func (c *cluster) logs(agent int) string { return filepath.Join(c.dir, "logs", strconv.Itoa(agent)) }
 
 func (c *cluster) apply(t *testing.T, agents int) {
-	// The pattern matches the directories of all agents; an agent's roots keep it to its own.
-	err := c.api.Call("POST", "/api/v1/workspaces/default/monitors", map[string]any{
-		"name": "exact",
-		"spec": map[string]any{
-			"title": "Exact", "type": "minute_multi", "paths": []string{filepath.Join(c.dir, "logs", "*", "*.log")}, "start_at": "beginning",
-			"time": map[string]any{"format": "normal"},
-			"columns": []map[string]any{
-				{"name": "goods", "split": map[string]any{"delimiter": ",", "index": 2}},
-				{"name": "state", "split": map[string]any{"delimiter": ",", "index": 6}},
-				{"name": "amount", "split": map[string]any{"delimiter": ",", "index": 7}},
-			},
-			"group_by":   []string{"goods", "state"},
-			"statistics": []map[string]any{{"name": "count", "kind": "count"}, {"name": "amount", "kind": "sum", "column": "amount"}},
-		}}, nil)
-	if err != nil {
-		t.Fatal(err)
+	for _, w := range watches {
+		// The pattern matches the directories of all agents; an agent's roots keep it to its own.
+		spec := maps.Clone(w.spec)
+		spec["title"], spec["paths"], spec["start_at"] = w.name, []string{filepath.Join(c.dir, "logs", "*", "*.log")}, "beginning"
+		spec["time"], spec["columns"] = map[string]any{"format": "normal"}, columns
+		if err := c.api.Call("POST", "/api/v1/workspaces/default/monitors", map[string]any{"name": w.name, "spec": spec}, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	apptest.Eventually(t, 60*time.Second, func() error {
-		var answer struct {
-			Items []struct {
-				Active bool `json:"active"`
-			} `json:"items"`
-		}
-		if err := c.api.Call("GET", "/api/v1/workspaces/default/monitors/exact/agents", nil, &answer); err != nil {
-			return err
-		}
-		active := 0
-		for _, a := range answer.Items {
-			if a.Active {
-				active++
+		for _, w := range watches {
+			var answer struct {
+				Items []struct {
+					Active bool `json:"active"`
+				} `json:"items"`
 			}
-		}
-		if active != agents {
-			return fmt.Errorf("the monitor is active on %d of %d agents", active, agents)
+			if err := c.api.Call("GET", "/api/v1/workspaces/default/monitors/"+w.name+"/agents", nil, &answer); err != nil {
+				return err
+			}
+			active := 0
+			for _, a := range answer.Items {
+				if a.Active {
+					active++
+				}
+			}
+			if active != agents {
+				return fmt.Errorf("monitor %s is active on %d of %d agents", w.name, active, agents)
+			}
 		}
 		return nil
 	})
@@ -137,7 +132,7 @@ func TestExact(t *testing.T) {
 			t.Fatal(err)
 		}
 		for f := range p.files {
-			w, err := newWriter(filepath.Join(c.logs(a), fmt.Sprintf("trade-%d.log", f)), uint64(a*100+f), f%2 == 1)
+			w, err := newWriter(filepath.Join(c.logs(a), fmt.Sprintf("trade-%d.log", f)), zone(a), uint64(a*100+f), f%2 == 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -195,65 +190,25 @@ func TestExact(t *testing.T) {
 	if down != nil {
 		down.Restart()
 	}
-	want := map[key]total{}
+	want, ms := map[key]total{}, map[key][]float64{}
 	var lines int64
 	for _, w := range writers {
 		lines += w.lines
+		for k, v := range w.ms {
+			ms[k] = append(ms[k], v...)
+		}
 		for k, v := range w.wrote {
 			sum := want[k]
 			want[k] = total{sum.lines + v.lines, sum.cents + v.cents}
 		}
 	}
 	t.Logf("%d lines in %d files, %d windows and keys; killed with -9: %v", lines, len(writers), len(want), kills)
-	apptest.Eventually(t, 120*time.Second, func() error { return c.compare(want) })
-}
-
-// compare asks for the whole result and reports the first differences.
-func (c *cluster) compare(want map[key]total) error {
-	windows := map[int64]bool{}
-	for k := range want {
-		windows[k.window] = true
-	}
-	sorted := slices.Sorted(maps.Keys(windows))
-	start, end := sorted[0], sorted[len(sorted)-1]
-	got := map[key]total{}
-	for figure, add := range map[string]func(*total, string) error{
-		"count": func(t *total, v string) (err error) { t.lines, err = strconv.ParseInt(v, 10, 64); return err },
-		"amount": func(t *total, v string) error {
-			f, err := strconv.ParseFloat(v, 64)
-			t.cents = int64(f*100 + 0.5)
-			return err
-		},
-	} {
-		series, err := c.api.Range("exact:"+figure, start, end, 60)
-		if err != nil {
-			return err
-		}
-		for _, s := range series {
-			for at, v := range s.Points {
-				k := key{at, s.Labels["goods"], s.Labels["state"]}
-				t := got[k]
-				if err := add(&t, v); err != nil {
-					return fmt.Errorf("%v: %w", k, err)
-				}
-				got[k] = t
+	apptest.Eventually(t, 120*time.Second, func() error {
+		for _, w := range watches {
+			if err := c.compare(w, want); err != nil {
+				return fmt.Errorf("monitor %s: %w", w.name, err)
 			}
 		}
-	}
-	var wrong []string
-	for k, w := range want {
-		if got[k] != w {
-			wrong = append(wrong, fmt.Sprintf("%s %s/%s: got %+v, want %+v", time.Unix(k.window, 0).Format("15:04"), k.goods, k.state, got[k], w))
-		}
-	}
-	for k, g := range got {
-		if _, ok := want[k]; !ok && g.lines != 0 {
-			wrong = append(wrong, fmt.Sprintf("%s %s/%s: got %+v, nothing was written", time.Unix(k.window, 0).Format("15:04"), k.goods, k.state, g))
-		}
-	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	slices.Sort(wrong)
-	return fmt.Errorf("%d of %d windows and keys differ:\n%s", len(wrong), len(want), strings.Join(wrong[:min(len(wrong), 12)], "\n"))
+		return c.compareSketches(ms)
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -19,19 +20,22 @@ type total struct {
 	cents int64
 }
 
-// key of a total: window start in Unix seconds and the two group columns.
+// key of a total: window start in Unix seconds, the two group columns and the
+// zone of the agent.
 type key struct {
-	window       int64
-	goods, state string
+	window           int64
+	goods, state, az string
 }
 
 // writer appends lines to one file and rotates it.
 type writer struct {
 	path   string
+	az     string // of the agent that reads it
 	rng    *rand.Rand
 	copies bool // rotate by copy-truncate instead of renaming
 	file   *os.File
 	wrote  map[key]total
+	ms     map[key][]float64 // the numbers behind percentiles
 	lines  int64
 	size   int64
 	order  int64
@@ -40,12 +44,12 @@ type writer struct {
 // generations is how many rotated copies stay.
 const generations = 6
 
-func newWriter(path string, seed uint64, copies bool) (*writer, error) {
+func newWriter(path, az string, seed uint64, copies bool) (*writer, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	return &writer{path: path, rng: rand.New(rand.NewPCG(seed, 1)), copies: copies, file: f, wrote: map[key]total{}}, nil
+	return &writer{path: path, az: az, ms: map[key][]float64{}, rng: rand.New(rand.NewPCG(seed, 1)), copies: copies, file: f, wrote: map[key]total{}}, nil
 }
 
 var goods = []string{"clothes", "food", "home", "books", "中文"}
@@ -58,12 +62,14 @@ func (w *writer) write(n int, at time.Time) error {
 	for range n {
 		// Lines are somewhat out of order, as those of several threads are.
 		when := at.Add(-time.Duration(w.rng.IntN(1500)) * time.Millisecond)
-		k := key{when.Unix() / 60 * 60, goods[w.rng.IntN(len(goods))], states[w.rng.IntN(len(states))]}
+		k := key{when.Unix() / 60 * 60, goods[w.rng.IntN(len(goods))], states[w.rng.IntN(len(states))], w.az}
+		ms := int(math.Exp(w.rng.NormFloat64()*1.5 + 3)) // most are quick, few very slow
 		cents := int64(w.rng.IntN(1_000_000))
 		w.order++
-		block = fmt.Appendf(block, "%s,%012d,%s,trade,create,%d,%s,%d.%02d\n", when.Format("2006-01-02 15:04:05.000"), w.order, k.goods, w.rng.IntN(100), k.state, cents/100, cents%100)
+		block = fmt.Appendf(block, "%s,%012d,%s,trade,create,%d,%s,%d.%02d\n", when.Format("2006-01-02 15:04:05.000"), w.order, k.goods, ms, k.state, cents/100, cents%100)
 		t := w.wrote[k]
 		w.wrote[k] = total{t.lines + 1, t.cents + cents}
+		w.ms[k] = append(w.ms[k], float64(ms))
 		w.lines++
 	}
 	for len(block) > 0 {

@@ -83,7 +83,7 @@ func bracketed(line string, n int) string {
 // begins reports whether a line begins with a time of the format.
 func begins(f logrule.TimeFormat, line string) bool {
 	b := []byte(strings.TrimPrefix(line, "["))
-	s, ok := newTimeParser(f, time.UTC).full(b, time.Now().UnixMilli())
+	s, ok := newTimeParser(logrule.TimeRule{Format: f}, time.UTC).full(b, time.Now().UnixMilli())
 	if !ok {
 		return false
 	}

@@ -39,18 +39,18 @@ type ExplainedColumn struct {
 	Missing    bool
 }
 
-// Explain runs the program over one line and says what became of it. It moves
+// Explain runs the program over one line, or one of Records, and says what became of it. It moves
 // fs on as Process does; whoever also processes the line uses a copy.
 func (p *Program) Explain(fs *FileState, line []byte, nowMs int64, loc *time.Location) Explained {
 	line = []byte(strings.TrimSuffix(string(line), "\n"))
 	task := NewTask(p, TaskOptions{Location: loc})
-	g := NewGroup([]*Task{task})
+	g := newGroup([]*Task{task})
 	columns := make([]int, len(p.columns))
 	for i := range p.columns {
 		columns[i] = g.slotFor(p.columns, i)
 	}
 	g.begin(fs, nowMs)
-	g.feed(line, line, isASCII(line))
+	g.feed(line, line, isASCII(line), false)
 	e := explainer{g: g, p: p}
 	e.text()
 	out := Explained{Text: e.utf8}

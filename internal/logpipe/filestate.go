@@ -25,6 +25,8 @@ type FileState struct {
 	Evidence int8
 	// LastTimes is the time of the latest line that had one, for each time rule.
 	LastTimes []LastTime
+	// Open are the records of several lines that may get more of them.
+	Open []OpenRecord
 }
 
 // LastTime is what lines without a time of their own take.
@@ -51,13 +53,31 @@ func (fs *FileState) AppendBinary(dst []byte) []byte {
 	case logrule.EncodingGB18030:
 		enc = 2
 	}
+	if len(fs.Open) > 0 {
+		enc |= openFollows
+	}
 	dst = append(dst, enc, byte(fs.Evidence), byte(len(fs.LastTimes)))
 	for _, t := range fs.LastTimes {
 		dst = binary.LittleEndian.AppendUint64(dst, t.Rule)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(t.Ms))
 	}
+	if len(fs.Open) == 0 {
+		return dst
+	}
+	dst = append(dst, byte(len(fs.Open)))
+	for _, o := range fs.Open {
+		cut := byte(0)
+		if o.Cut {
+			cut = 1
+		}
+		dst = append(binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint64(dst, o.Rule), o.Lines), cut)
+		dst = append(binary.LittleEndian.AppendUint32(dst, uint32(len(o.Text))), o.Text...)
+	}
 	return dst
 }
+
+// openFollows is the bit of the first byte that says that open records follow.
+const openFollows = 0x80
 
 // DecodeFileState reads what AppendBinary wrote at the start of b and returns
 // what follows it.
@@ -65,7 +85,7 @@ func DecodeFileState(b []byte) (fs FileState, rest []byte, err error) {
 	if len(b) < 3 || len(b) < 3+16*int(b[2]) {
 		return fs, nil, errors.New("cannot decode file state: it ends early")
 	}
-	switch b[0] {
+	switch b[0] &^ openFollows {
 	case 0:
 	case 1:
 		fs.Encoding = logrule.EncodingUTF8
@@ -75,11 +95,38 @@ func DecodeFileState(b []byte) (fs FileState, rest []byte, err error) {
 		return fs, nil, fmt.Errorf("cannot decode file state: encoding %d is not known", b[0])
 	}
 	fs.Evidence = int8(b[1])
-	n := int(b[2])
+	n, open := int(b[2]), b[0]&openFollows != 0
 	b = b[3:]
 	for range n {
 		fs.LastTimes = append(fs.LastTimes, LastTime{Rule: binary.LittleEndian.Uint64(b), Ms: int64(binary.LittleEndian.Uint64(b[8:]))})
 		b = b[16:]
+	}
+	if open {
+		return fs.decodeOpen(b)
+	}
+	return fs, b, nil
+}
+
+func (fs FileState) decodeOpen(b []byte) (FileState, []byte, error) {
+	short := errors.New("cannot decode file state: it ends early")
+	if len(b) == 0 {
+		return fs, nil, short
+	}
+	n := int(b[0])
+	b = b[1:]
+	for range n {
+		if len(b) < 15 {
+			return fs, nil, short
+		}
+		o := OpenRecord{Rule: binary.LittleEndian.Uint64(b), Lines: binary.LittleEndian.Uint16(b[8:]), Cut: b[10] != 0}
+		size := int(binary.LittleEndian.Uint32(b[11:]))
+		b = b[15:]
+		if size > len(b) || size > maxRecord {
+			return fs, nil, short
+		}
+		o.Text = append([]byte(nil), b[:size]...)
+		b = b[size:]
+		fs.Open = append(fs.Open, o)
 	}
 	return fs, b, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/partial"
 )
 
 // Group runs several tasks over one file in one pass. It holds scratch memory
@@ -20,6 +21,9 @@ type Group struct {
 	kvs      []kvScan
 	times    []lineTime
 	plain    *plain // nil if the tasks are not of its kind
+
+	tasks   []*Task
+	records []*recordGroup // of the tasks whose records have several lines
 
 	// The block at hand.
 	fs    *FileState
@@ -132,12 +136,30 @@ const (
 
 // NewGroup prepares tasks to be run over the same file.
 func NewGroup(tasks []*Task) *Group {
+	plain, records := partition(tasks)
+	g := newGroup(plain)
+	g.tasks, g.records = tasks, records
+	return g
+}
+
+// newGroup prepares tasks to be run over the same lines or records.
+func newGroup(tasks []*Task) *Group {
 	g := &Group{runs: make([]run, len(tasks))}
 	for i, t := range tasks {
 		g.runs[i].task = t
 	}
 	g.build()
 	return g
+}
+
+// refresh prepares the group anew if a task has another program.
+func (g *Group) refresh() {
+	stale := func(g *Group) bool {
+		return slices.ContainsFunc(g.runs, func(r run) bool { return r.version != r.task.version })
+	}
+	if stale(g) || slices.ContainsFunc(g.records, func(r *recordGroup) bool { return stale(r.group) }) {
+		*g = *NewGroup(g.tasks)
+	}
 }
 
 // build lays out what the tasks' programs need, each thing once.
@@ -180,7 +202,7 @@ func (g *Group) timeFor(t *Task) int {
 			return i
 		}
 	}
-	lt := lineTime{id: p.timeID, parser: newTimeParser(p.spec.Time.Format, loc), slot: -1, enc: p.enc}
+	lt := lineTime{id: p.timeID, parser: newTimeParser(p.spec.Time, loc), slot: -1, enc: p.enc}
 	if p.timeCol >= 0 {
 		lt.slot = g.slotFor(p.columns, p.timeCol)
 	}
@@ -260,6 +282,13 @@ func (g *Group) regexFor(r cutRule, from int) int {
 // hands over MaxLine+1 bytes of them. nowMs is the clock, in Unix milliseconds.
 // block is not kept.
 func (g *Group) Process(fs *FileState, block []byte, nowMs int64) {
+	g.refresh()
+	for _, r := range g.records {
+		r.process(fs, block, nowMs)
+	}
+	if len(g.runs) == 0 {
+		return
+	}
 	g.begin(fs, nowMs)
 	ascii := isASCII(block)
 	if g.plain != nil && g.plain.takes(g, ascii) {
@@ -272,19 +301,13 @@ func (g *Group) Process(fs *FileState, block []byte, nowMs int64) {
 		if i := bytes.IndexByte(block, '\n'); i >= 0 {
 			line, next = block[:i], i+1
 		}
-		g.feed(line, block, ascii)
+		g.feed(line, block, ascii, false)
 		block = block[next:]
 	}
 	g.end()
 }
 
 func (g *Group) begin(fs *FileState, nowMs int64) {
-	for i := range g.runs {
-		if g.runs[i].version != g.runs[i].task.version {
-			g.build()
-			break
-		}
-	}
 	g.fs, g.nowMs, g.gb = fs, nowMs, [3]bool{}
 	for i := range g.times {
 		t := &g.times[i]
@@ -303,13 +326,13 @@ func (g *Group) end() {
 
 // feed runs all tasks over one line. room is the line and the bytes after it
 // that may be read; ascii says that the line is known to have no byte beyond
-// ASCII.
-func (g *Group) feed(line, room []byte, ascii bool) {
+// ASCII, cut that a part of it is left out.
+func (g *Group) feed(line, room []byte, ascii, cut bool) {
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
-	long := len(line) > logrule.MaxLine
-	if long {
+	long := cut || len(line) > logrule.MaxLine
+	if len(line) > logrule.MaxLine {
 		line = line[:logrule.MaxLine]
 	}
 	g.stamp++
@@ -453,18 +476,28 @@ func (g *Group) run(r *run, lt *lineTime) {
 			accs[i].add(g.occurrences(r, in))
 			continue
 		}
+		at := -1 - i
+		if wide >= 0 {
+			at = wide + i
+		}
+		if in.kind == logrule.InputDistinct {
+			g.distinct(r, w, in.slot, at, &accs[i])
+			continue
+		}
 		micro, kind := g.number(in.slot)
+		value := float64(micro) / partial.Micro
 		switch kind {
 		case microNumber:
 			accs[i].add(micro)
 		case floatNumber:
-			if wide >= 0 {
-				w.addFloat(wide+i, g.slots[in.slot].float)
-			} else {
-				w.addFloat(-1-i, g.slots[in.slot].float)
-			}
+			value = g.slots[in.slot].float
+			w.addFloat(at, value)
 		default:
 			g.useless(r, w, in.slot, badNumber)
+			continue
+		}
+		if in.kind == logrule.InputQuantiles {
+			w.sketch(at, partial.Quantiles).AddNumber(value)
 		}
 	}
 }

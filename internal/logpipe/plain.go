@@ -99,7 +99,7 @@ func (g *Group) planPlain() *plain {
 			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
 		}
 		for _, in := range r.inputs {
-			if in.kind == logrule.InputOccurrences || !g.slots[in.slot].isField() {
+			if in.kind != logrule.InputNumber && in.kind != logrule.InputSuccess || !g.slots[in.slot].isField() {
 				return nil
 			}
 			pr.nums = append(pr.nums, p.number(in.kind, g.slots[in.slot].rule.index))
@@ -181,7 +181,7 @@ func (p *plain) block(g *Group, block []byte, ascii bool) {
 		at += i + 1
 		if i < 24 || i > logrule.MaxLine || line[i-1] == '\r' || p.loose && !isASCII(line) {
 			p.flush(g, block, ascii)
-			g.feed(line, block[start:], ascii)
+			g.feed(line, block[start:], ascii, false)
 			same = false
 			continue
 		}
@@ -190,7 +190,7 @@ func (p *plain) block(g *Group, block []byte, ascii bool) {
 			g.readTime(lt)
 			if lt.state != timeOwn || parser.size == 0 {
 				p.flush(g, block, ascii)
-				g.feed(line, block[start:], ascii)
+				g.feed(line, block[start:], ascii, false)
 				same = false
 				continue
 			}

@@ -72,7 +72,7 @@ func Compile(spec logrule.Spec) (*Program, error) {
 			return nil, fmt.Errorf("cannot compile time zone %q: %w", spec.Time.Timezone, err)
 		}
 	}
-	if !slices.Contains(timeFormats, spec.Time.Format) {
+	if spec.Time.Format != logrule.TimeCustom && !slices.Contains(timeFormats, spec.Time.Format) {
 		return nil, fmt.Errorf("cannot compile time format %q: it is not known", spec.Time.Format)
 	}
 	for _, row := range spec.Filters.White {
@@ -117,8 +117,16 @@ func Compile(spec logrule.Spec) (*Program, error) {
 		p.figures = append(p.figures, f)
 	}
 	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.inputs)}
+	if _, err := compileMatcher(spec.MultilineStart); err != nil {
+		return nil, fmt.Errorf("cannot compile multiline_start: %w", err)
+	}
+	if spec.Time.Format == logrule.TimeCustom {
+		if _, err := newCustomTime(spec.Time.Layout); err != nil {
+			return nil, fmt.Errorf("cannot compile time layout: %w", err)
+		}
+	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%s\x00%s\x00", spec.Time.Format, spec.Time.Timezone)
+	fmt.Fprintf(h, "%s\x00%s\x00%s\x00%s\x00", spec.Time.Format, spec.Time.Timezone, spec.MultilineStart, spec.Time.Layout)
 	for c := p.timeCol; c >= 0; c = columns[c].from {
 		fmt.Fprintf(h, "%+v", columns[c].rule)
 		if t := columns[c].translate; t != nil {

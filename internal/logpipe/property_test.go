@@ -2,6 +2,7 @@ package logpipe
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"math/rand/v2"
 	"slices"
@@ -136,6 +137,20 @@ func propertySpecs(delim string) []logrule.Spec {
 			s.Type, s.GroupBy = logrule.Minute, nil
 			s.Statistics = []logrule.Statistic{{Name: "zeros", Kind: logrule.Occurrences, Text: "00"}, {Name: "goods", Kind: logrule.Occurrences, Text: "食品"}}
 		}),
+		with(func(s *logrule.Spec) { s.MultilineStart = `^\[?\d{4}-` }),
+		with(func(s *logrule.Spec) {
+			s.MultilineStart, s.GroupBy = `food|\d{8}`, []string{"re", "tail"}
+			s.Statistics = []logrule.Statistic{{Kind: logrule.Occurrences, Text: "at com"}, {Kind: logrule.Sum, Column: "fee"}}
+		}),
+		with(func(s *logrule.Spec) { s.MultilineStart, s.GroupBy = `^\[?\d{4}-`, []string{"second", "letters"} }),
+		with(func(s *logrule.Spec) {
+			s.GroupBy = []string{"verb"}
+			s.Statistics = []logrule.Statistic{{Kind: logrule.P50, Column: "fee"}, {Kind: logrule.P99, Column: "fee"}, {Kind: logrule.Sum, Column: "fee"}, {Kind: logrule.Distinct, Column: "kind"}}
+		}),
+		with(func(s *logrule.Spec) {
+			s.Type, s.GroupBy = logrule.Minute, nil
+			s.Statistics = []logrule.Statistic{{Kind: logrule.P99, Column: "status"}, {Kind: logrule.Distinct, Column: "id"}}
+		}),
 	}
 }
 
@@ -162,7 +177,9 @@ func TestGBKAgreesWithUTF8(t *testing.T) {
 					if enc == logrule.EncodingAuto {
 						fs.Encoding = logrule.EncodingGB18030
 					}
-					NewGroup([]*Task{task}).Process(&fs, []byte(gb), propertyNow.UnixMilli())
+					g := NewGroup([]*Task{task})
+					g.Process(&fs, []byte(gb), propertyNow.UnixMilli())
+					g.Flush(&fs, propertyNow.UnixMilli())
 					ref := newReference(s.WithDefaults(), time.UTC, propertyNow)
 					ref.text(log)
 					compare(t, fmt.Sprintf("delim %q seed %d rule %d %s", delim, seed, i, enc), task, ref)
@@ -239,6 +256,10 @@ func checkAgainstReference(t *testing.T, specs []logrule.Spec, log string, rng *
 			g = NewGroup(tasks)
 		}
 	}
+	g.Flush(&fs, propertyNow.UnixMilli())
+	if fs.Waiting() {
+		t.Error("records still wait")
+	}
 	for i, s := range specs {
 		ref := newReference(s, time.UTC, propertyNow)
 		ref.text(log)
@@ -303,6 +324,21 @@ func compareRow(t *testing.T, name string, got *partial.Row, want *refRow, input
 		hi, _ := w.max.Float64()
 		if c.N != w.n || exact.Cmp(w.sum) != 0 || c.Rest != 0 || c.Min != lo || c.Max != hi {
 			t.Errorf("%s %v: %d numbers, sum %s, min %v, max %v; want %d, %s, %v, %v", name, n, c.N, exact.FloatString(7), c.Min, c.Max, w.n, w.sum.FloatString(7), lo, hi)
+		}
+		switch n.Kind {
+		case logrule.InputQuantiles:
+			slices.Sort(w.numbers)
+			for _, kind := range []logrule.StatKind{logrule.P50, logrule.P95, logrule.P999} {
+				q, _ := kind.Quantile()
+				want := w.numbers[int(q*float64(len(w.numbers)-1))]
+				if v, ok := got.Figure(kind, []int{i}); !ok || math.Abs(v-want) > partial.QuantileError*math.Abs(want)+1e-6 {
+					t.Errorf("%s: %s of %s is %v, want %v", name, kind, n.Column, v, want)
+				}
+			}
+		case logrule.InputDistinct:
+			if v, ok := got.Figure(logrule.Distinct, []int{i}); !ok || math.Abs(v-float64(len(w.texts))) > 0.02*float64(len(w.texts))+0.5 {
+				t.Errorf("%s: %v different values of %s, want %d", name, v, n.Column, len(w.texts))
+			}
 		}
 	}
 }

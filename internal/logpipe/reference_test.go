@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -37,6 +38,8 @@ type refRow struct {
 type refNum struct {
 	n             uint64
 	sum, min, max *big.Rat
+	numbers       []float64
+	texts         map[string]bool
 }
 
 func newReference(s logrule.Spec, loc *time.Location, now time.Time) *reference {
@@ -58,8 +61,22 @@ func (r *reference) text(text string) {
 	if text == "" {
 		return
 	}
-	for _, l := range strings.Split(text, "\n") {
-		r.line(strings.TrimSuffix(l, "\r"))
+	r.lines(strings.Split(text, "\n"))
+}
+
+// lines joins lines to records and reads these.
+func (r *reference) lines(lines []string) {
+	var records []string
+	for _, l := range lines {
+		l = strings.TrimSuffix(l, "\r")
+		if n := len(records); n > 0 && r.spec.MultilineStart != "" && !compiled(r.spec.MultilineStart).MatchString(l) {
+			records[n-1] += "\n" + l
+			continue
+		}
+		records = append(records, l)
+	}
+	for _, l := range records {
+		r.line(l)
 	}
 }
 
@@ -143,7 +160,11 @@ func (r *reference) line(l string) {
 		var num *big.Rat
 		good := true
 		switch in.Kind {
-		case logrule.InputNumber:
+		case logrule.InputDistinct:
+			if num, good = new(big.Rat), ok; !ok {
+				num = nil
+			}
+		case logrule.InputNumber, logrule.InputQuantiles:
 			num, good = refNumber(text)
 			good = good && ok
 		case logrule.InputSuccess:
@@ -157,11 +178,11 @@ func (r *reference) line(l string) {
 		if !good {
 			w.counters.BadNumbers++
 		}
-		if num == nil || in.Kind == logrule.InputNumber && !good {
+		if num == nil || (in.Kind == logrule.InputNumber || in.Kind == logrule.InputQuantiles) && !good {
 			continue
 		}
 		for _, row := range rows {
-			row.add(in, num)
+			row.add(in, num, text)
 		}
 	}
 }
@@ -180,6 +201,10 @@ func refInputs(s logrule.Spec) (out []logrule.Input) {
 			kind = logrule.InputOccurrences
 		case logrule.Ratio:
 			columns = append(columns, st.Divisor)
+		case logrule.P50, logrule.P99:
+			kind = logrule.InputQuantiles
+		case logrule.Distinct:
+			kind = logrule.InputDistinct
 		}
 		for _, c := range columns {
 			if in := (logrule.Input{Kind: kind, Column: c, Text: st.Text}); !slices.Contains(out, in) {
@@ -190,15 +215,18 @@ func refInputs(s logrule.Spec) (out []logrule.Input) {
 	return out
 }
 
-func (row *refRow) add(in logrule.Input, v *big.Rat) {
+func (row *refRow) add(in logrule.Input, v *big.Rat, text string) {
 	if row.nums == nil {
 		row.nums = map[logrule.Input]*refNum{}
 	}
 	n := row.nums[in]
 	if n == nil {
-		n = &refNum{sum: new(big.Rat), min: v, max: v}
+		n = &refNum{sum: new(big.Rat), min: v, max: v, texts: map[string]bool{}}
 		row.nums[in] = n
 	}
+	f, _ := v.Float64()
+	n.numbers = append(n.numbers, f)
+	n.texts[text] = true
 	n.n++
 	n.sum.Add(n.sum, v)
 	if v.Cmp(n.min) < 0 {
@@ -215,6 +243,9 @@ func refNumber(v string) (*big.Rat, bool) {
 	m := refNumberForm.FindStringSubmatch(v)
 	if m == nil || m[1] == "" && len(m[3]) < 2 {
 		return nil, false
+	}
+	if _, err := strconv.ParseFloat(strings.ReplaceAll(v, ",", ""), 64); err != nil {
+		return nil, false // beyond all numbers
 	}
 	n, ok := new(big.Rat).SetString(strings.ReplaceAll(v, ",", ""))
 	return n, ok
@@ -274,7 +305,11 @@ func refTranslate(c logrule.Column, v string) string {
 		case logrule.MatchContains:
 			hit = strings.Contains(text, fold(e.Value))
 		case logrule.MatchRegex:
-			hit = compiled(e.Value).MatchString(v)
+			pattern := e.Value
+			if c.Translate.IgnoreCase {
+				pattern = "(?i)" + pattern
+			}
+			hit = compiled(pattern).MatchString(v)
 		case logrule.MatchRange:
 			var low, high float64
 			if _, err := fmt.Sscanf(e.Value, "[%f,%f)", &low, &high); err != nil {

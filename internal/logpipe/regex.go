@@ -35,7 +35,7 @@ func (m *matcher) groups() int { return m.re.NumSubexp() }
 // match returns the bounds of the match and its groups as two numbers each,
 // -1 for groups that took no part; nil if there is none.
 func (m *matcher) match(line []byte) []int {
-	if m.walk != nil {
+	if m.walk != nil && bytes.IndexByte(line, '\n') < 0 {
 		if caps, found, ok := m.walk.match(line); ok {
 			if !found {
 				return nil

@@ -1,5 +1,7 @@
 package logpipe
 
+import "unicode/utf8"
+
 // origin says where bytes lie.
 type origin uint8
 
@@ -199,16 +201,15 @@ func fixed(text []byte, offset, length int) (from, to int, ok bool) {
 	return from, to, true
 }
 
-// characters returns where n characters of UTF-8 from a place on end, -1 if there are fewer.
+// characters returns where n characters of UTF-8 from a place on end, -1 if
+// there are fewer. A byte that is part of none counts as one.
 func characters(text []byte, from, n int) int {
 	for ; n > 0; n-- {
 		if from >= len(text) {
 			return -1
 		}
-		from++
-		for from < len(text) && text[from]&0xC0 == 0x80 {
-			from++
-		}
+		_, size := utf8.DecodeRune(text[from:])
+		from += size
 	}
 	return from
 }

@@ -151,7 +151,7 @@ func TestDaylightSaving(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newTimeParser(logrule.TimeNormal, berlin)
+	p := newTimeParser(logrule.TimeRule{Format: logrule.TimeNormal}, berlin)
 	for at := time.Date(2026, 3, 27, 0, 0, 0, 0, time.UTC); at.Year() < 2027; at = at.Add(17 * time.Minute) {
 		text := at.Format("2006-01-02 15:04:05")
 		want, _ := time.ParseInLocation("2006-01-02 15:04:05", text, berlin)

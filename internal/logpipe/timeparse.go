@@ -29,6 +29,7 @@ type timeParser struct {
 	format logrule.TimeFormat
 	code   timeCode
 	zone   zone
+	custom *customTime
 
 	// The text of the last time: its first, middle and last eight bytes, which
 	// overlap as need be; size is 0 when there is none, else 15 to 24.
@@ -39,9 +40,15 @@ type timeParser struct {
 	lastNowMs      int64 // clock by which monthfirst chose the year
 }
 
-func newTimeParser(format logrule.TimeFormat, loc *time.Location) *timeParser {
-	p := &timeParser{format: format, zone: zone{loc: loc}}
-	switch format {
+func newTimeParser(rule logrule.TimeRule, loc *time.Location) *timeParser {
+	p := &timeParser{format: rule.Format, zone: zone{loc: loc}}
+	switch rule.Format {
+	case logrule.TimeCustom:
+		var err error
+		if p.custom, err = newCustomTime(rule.Layout); err != nil {
+			panic(err) // Compile has read it already
+		}
+		p.code = codeCustom
 	case logrule.TimeReceive:
 		p.code = codeReceive
 	case logrule.TimeLong, logrule.TimeShortLong:
@@ -63,6 +70,7 @@ const (
 	codeNoYear                  // depends on the clock
 	codeEpoch                   // is no civil time
 	codeReceive                 // is not in the line
+	codeCustom                  // has a layout
 )
 
 // repeats reports whether b, of at least 24 bytes, begins with the same time
@@ -81,6 +89,9 @@ func (p *timeParser) sec(b []byte, nowMs int64) (ms int64, ok bool) {
 		return nowMs, true
 	case codeEpoch:
 		return parseEpoch(b, p.format)
+	case codeCustom:
+		s, ok := p.custom.read(b, &p.zone, nowMs)
+		return s.ms - s.ms%1000, ok
 	}
 	var c civil
 	if n := p.size; n != 0 && n <= len(b) && (p.code != codeNoYear || p.lastNowMs == nowMs) &&
@@ -105,6 +116,8 @@ func (p *timeParser) full(b []byte, nowMs int64) (stamp, bool) {
 		return stamp{}, false
 	}
 	switch p.format {
+	case logrule.TimeCustom:
+		return p.custom.read(b, &p.zone, nowMs)
 	case logrule.TimeReceive:
 		return stamp{ms: ms}, true
 	case logrule.TimeLong:

@@ -40,6 +40,17 @@ func (g *Group) success(r *run, w *Window, slot int) int64 {
 	return 0
 }
 
+// distinct adds the slot's value to the different ones.
+func (g *Group) distinct(r *run, w *Window, slot, at int, a *acc) {
+	v := g.value(slot)
+	if g.slots[slot].state == slotMissing {
+		g.useless(r, w, slot, badColumn)
+		return
+	}
+	a.add(0)
+	w.sketch(at, partial.Distinct).AddValue(v)
+}
+
 // occurrences returns how often the text stands in the line or the value, in millionths.
 func (g *Group) occurrences(r *run, in *runInput) int64 {
 	text, gb := g.line, g.gb[r.enc] && !g.ascii

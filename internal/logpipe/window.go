@@ -29,6 +29,8 @@ type Window struct {
 	arena []byte   // keys, values one after another
 	accs  []acc    // Columns for each row
 	wide  map[int]*partial.Cell
+	// sketches of the inputs that have one, numbered as those of wide.
+	sketches map[int]*partial.Sketch
 
 	other     uint64 // lines outside of rows: of dropped keys, or all without keys
 	otherAccs []acc
@@ -71,18 +73,36 @@ func (a *acc) add(micro int64) {
 	a.n++
 }
 
-// cell returns the aggregate in its wire form, with the floats, if any.
-func (a *acc) cell(wide *partial.Cell) partial.Cell {
+// cell returns an aggregate in its wire form, with its floats and sketch, if
+// any. Accumulators of the lines outside of rows have negative numbers.
+func (w *Window) cell(at int) partial.Cell {
+	a := &w.otherAccs[max(0, -1-at)]
+	if at >= 0 {
+		a = &w.accs[at]
+	}
 	c := partial.Cell{N: a.n, SumHi: a.hi, SumLo: a.lo,
 		Min: float64(a.min) / partial.Micro, Max: float64(a.max) / partial.Micro}
-	if wide != nil {
+	if wide := w.wide[at]; wide != nil {
 		c.Merge(wide)
 	}
+	c.Sketch = w.sketches[at]
 	return c
 }
 
-// addFloat adds a number that millionths can't hold. Accumulators of the
-// lines outside of rows have negative numbers.
+// sketch returns the sketch of an accumulator.
+func (w *Window) sketch(at int, kind partial.SketchKind) *partial.Sketch {
+	s := w.sketches[at]
+	if s == nil {
+		if w.sketches == nil {
+			w.sketches = map[int]*partial.Sketch{}
+		}
+		s = partial.NewSketch(kind)
+		w.sketches[at] = s
+	}
+	return s
+}
+
+// addFloat adds a number that millionths can't hold.
 func (w *Window) addFloat(acc int, v float64) {
 	c := w.wide[acc]
 	if c == nil {
@@ -169,6 +189,11 @@ func (w *Window) load(t *partial.Table) {
 	}
 	slices.Sort(joined) // so that the same checkpoint gives the same table again
 	rest := partial.Row{Lines: t.Total.Lines, Cells: slices.Clone(t.Total.Cells)}
+	for i := range rest.Cells {
+		if s := rest.Cells[i].Sketch; s != nil {
+			rest.Cells[i].Sketch = s.Clone()
+		}
+	}
 	for _, k := range joined {
 		r := t.Rows[k]
 		var hash uint64
@@ -201,6 +226,9 @@ func subtract(c, o *partial.Cell) {
 	c.SumLo, borrow = bits.Sub64(c.SumLo, o.SumLo, 0)
 	c.SumHi -= o.SumHi + int64(borrow)
 	c.Rest -= o.Rest
+	if c.Sketch != nil && o.Sketch != nil {
+		c.Sketch.Subtract(o.Sketch)
+	}
 	if c.N == 0 {
 		*c = partial.Cell{}
 	}
@@ -209,6 +237,12 @@ func subtract(c, o *partial.Cell) {
 func (w *Window) loadCell(a *acc, at int, c *partial.Cell) {
 	if c.N == 0 {
 		return
+	}
+	if c.Sketch != nil {
+		if w.sketches == nil {
+			w.sketches = map[int]*partial.Sketch{}
+		}
+		w.sketches[at] = c.Sketch
 	}
 	lo, okLo := toMicro(c.Min)
 	hi, okHi := toMicro(c.Max)
@@ -220,6 +254,7 @@ func (w *Window) loadCell(a *acc, at int, c *partial.Cell) {
 		w.wide = map[int]*partial.Cell{}
 	}
 	own := *c
+	own.Sketch = nil
 	w.wide[at] = &own
 }
 
@@ -238,13 +273,15 @@ func (w *Window) AppendTable(dst []byte) []byte {
 	total := make([]partial.Cell, cols, 2*cols)
 	lines := w.other
 	for i := range total {
-		total[i] = w.otherAccs[i].cell(w.wide[-1-i])
+		total[i] = w.cell(-1 - i)
+		if s := total[i].Sketch; s != nil {
+			total[i].Sketch = s.Clone()
+		}
 	}
 	for r := range w.rows {
 		lines += w.rows[r].lines
 		for i := range cols {
-			at := r*cols + i
-			c := w.accs[at].cell(w.wide[at])
+			c := w.cell(r*cols + i)
 			total[i].Merge(&c)
 		}
 	}
@@ -256,8 +293,7 @@ func (w *Window) AppendTable(dst []byte) []byte {
 			ends[i] = int(w.ends[r*len(ends)+i])
 		}
 		for i := range cells {
-			at := r*cols + i
-			cells[i] = w.accs[at].cell(w.wide[at])
+			cells[i] = w.cell(r*cols + i)
 		}
 		start := int(w.rows[r].key)
 		out.Row(w.arena[start:start+ends[len(ends)-1]], ends, w.rows[r].lines, cells)
@@ -271,6 +307,10 @@ func (w *Window) Keys() int { return len(w.rows) }
 // MemoryBytes is about what the window holds in memory.
 func (w *Window) MemoryBytes() int {
 	const perWide = 128
-	return int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.quick)*24 + cap(w.arena) +
+	sketches := 0
+	for _, s := range w.sketches {
+		sketches += s.MemoryBytes()
+	}
+	return sketches + int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.quick)*24 + cap(w.arena) +
 		(cap(w.accs)+len(w.otherAccs))*40 + len(w.wide)*perWide
 }

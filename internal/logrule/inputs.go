@@ -14,6 +14,10 @@ const (
 	// InputOccurrences is how often Text stands in the column's value, or in the
 	// whole line without a column; occurrences do not overlap.
 	InputOccurrences
+	// InputQuantiles is the number in the column, kept in a sketch.
+	InputQuantiles
+	// InputDistinct is the column's value, kept in a sketch.
+	InputDistinct
 )
 
 // What the result column of common service indicators says (spec 05 §6.5).
@@ -42,8 +46,39 @@ func (st Statistic) Inputs() []Input {
 		return []Input{{Kind: InputSuccess, Column: st.Column}}
 	case Occurrences:
 		return []Input{{Kind: InputOccurrences, Column: st.Column, Text: st.Text}}
+	case Distinct:
+		return []Input{{Kind: InputDistinct, Column: st.Column}}
+	}
+	if _, ok := st.Kind.Quantile(); ok {
+		return []Input{{Kind: InputQuantiles, Column: st.Column}}
 	}
 	return nil
+}
+
+// Quantile returns the q of a quantile, 0 < q < 1; ok is false for other figures.
+func (k StatKind) Quantile() (q float64, ok bool) {
+	switch k {
+	case P50:
+		return 0.5, true
+	case P75:
+		return 0.75, true
+	case P90:
+		return 0.9, true
+	case P95:
+		return 0.95, true
+	case P99:
+		return 0.99, true
+	case P999:
+		return 0.999, true
+	}
+	return 0, false
+}
+
+// Mergeable reports whether the figure over several windows follows from its
+// values and parts in each. Others need what their sketches held.
+func (k StatKind) Mergeable() bool {
+	_, quantile := k.Quantile()
+	return !quantile && k != Distinct
 }
 
 // Inputs of all figures, each once, in the order of first use: the columns of
@@ -73,7 +108,7 @@ func (k StatKind) Additive() bool {
 // OnlyGrows reports whether more lines can't make a figure less; value is what it is now.
 func (k StatKind) OnlyGrows(value float64) bool {
 	switch k {
-	case Count, Max, Success, Fail, Occurrences:
+	case Count, Max, Success, Fail, Occurrences, Distinct:
 		return true
 	case Sum:
 		return value >= 0

@@ -27,6 +27,10 @@ type Spec struct {
 	StartAt StartAt `json:"start_at,omitempty" yaml:"start_at,omitempty" enum:"end,beginning" doc:"Where to begin in files that are there when the monitor starts"`
 	// Encoding of the files. Default auto.
 	Encoding Encoding `json:"encoding,omitempty" yaml:"encoding,omitempty" enum:"auto,utf-8,gbk,gb18030"`
+	// MultilineStart is an RE2 pattern that the first line of each record has;
+	// other lines belong to the record before them. At most 64 KiB and 500 lines
+	// of a record are kept. Empty: each line is a record.
+	MultilineStart string `json:"multiline_start,omitempty" yaml:"multiline_start,omitempty" maxLength:"500" doc:"Pattern of the first line of records that have several, such as ^\\d{4}-; empty: each line is one"`
 	// SymlinkPart is the leading part of the paths that is a symbolic link (LOG-8).
 	SymlinkPart string `json:"symlink_part,omitempty" yaml:"symlink_part,omitempty" doc:"Leading part of the paths that is a symbolic link; only one level is followed"`
 	// Window is the length of a window, such as 1s, 1m or 1h. Default 1m, of second types 1s.
@@ -106,13 +110,16 @@ const (
 	TimeRevert      TimeFormat = "revert"      // 05-25-2017 18:28:42
 	TimeMonthFirst2 TimeFormat = "monthfirst2" // May 08 2017 01:13:52
 	TimeISO8601     TimeFormat = "iso8601"     // RFC 3339
+	TimeCustom      TimeFormat = "custom"      // by a layout of one's own
 	TimeReceive     TimeFormat = "receive"     // time of reading, fixed in the checkpoint
 )
 
 // TimeRule says where and how a line's event time stands.
 type TimeRule struct {
 	// Format is one of the names above.
-	Format TimeFormat `json:"format" yaml:"format" enum:"normal,apache,_long_,short long,monthfirst,revert,monthfirst2,iso8601,receive"`
+	Format TimeFormat `json:"format" yaml:"format" enum:"normal,apache,_long_,short long,monthfirst,revert,monthfirst2,iso8601,custom,receive"`
+	// Layout of format custom, as ParseTimeLayout reads it.
+	Layout string `json:"layout,omitempty" yaml:"layout,omitempty" maxLength:"100" doc:"custom: yyyy/MM/dd HH:mm:ss and its like, with MMM, hh a, SSS, Z; without a date the day nearest to now"`
 	// Column holds the time. Empty: the time stands at the start of the line (a leading [ is skipped).
 	Column string `json:"column,omitempty" yaml:"column,omitempty" doc:"Column that holds the time; empty: start of the line"`
 	// Timezone is an IANA name; empty means the agent's own zone. Ignored where the line carries an offset.
@@ -220,16 +227,26 @@ const (
 	Success     StatKind = "success"
 	Fail        StatKind = "fail"
 	SuccessRate StatKind = "success_rate"
+	// P50 to P999 are quantiles of Column within 1 % of the number of that rank.
+	P50  StatKind = "p50"
+	P75  StatKind = "p75"
+	P90  StatKind = "p90"
+	P95  StatKind = "p95"
+	P99  StatKind = "p99"
+	P999 StatKind = "p999"
+	// Distinct is about how many different values Column has, with a standard
+	// error of 0.81 %.
+	Distinct StatKind = "distinct"
 )
 
 // StatKinds are all of them.
-var StatKinds = []StatKind{Count, Sum, Avg, Min, Max, Ratio, Occurrences, Success, Fail, SuccessRate}
+var StatKinds = []StatKind{Count, Sum, Avg, Min, Max, Ratio, Occurrences, Success, Fail, SuccessRate, P50, P75, P90, P95, P99, P999, Distinct}
 
 // Statistic is one figure.
 type Statistic struct {
 	// Name is the figure's name in series, such as "count" in trade_create:count. Default: kind, or kind_column.
 	Name string   `json:"name,omitempty" yaml:"name,omitempty"`
-	Kind StatKind `json:"kind" yaml:"kind" enum:"count,sum,avg,min,max,ratio,occurrences,success,fail,success_rate" doc:"ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent"`
+	Kind StatKind `json:"kind" yaml:"kind" enum:"count,sum,avg,min,max,ratio,occurrences,success,fail,success_rate,p50,p75,p90,p95,p99,p999,distinct" doc:"ratio: sum of column by sum of divisor; occurrences: how often text occurs; success, fail, success_rate: lines whose column is Y, is not, and the share in percent; p50 to p999: quantiles within 1 %; distinct: number of different values, standard error 0.81 %"`
 	// Column holds the number, the dividend of a ratio, or the result; required
 	// for all kinds but count and occurrences.
 	Column string `json:"column,omitempty" yaml:"column,omitempty"`

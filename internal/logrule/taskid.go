@@ -29,6 +29,10 @@ func TaskID(monitorID string, s Spec) string {
 			fmt.Fprintf(h, "success %q\n", in.Column)
 		case InputOccurrences:
 			fmt.Fprintf(h, "occurrences %q of %q\n", in.Text, in.Column)
+		case InputQuantiles:
+			fmt.Fprintf(h, "quantiles %q\n", in.Column)
+		case InputDistinct:
+			fmt.Fprintf(h, "distinct %q\n", in.Column)
 		}
 	}
 	return fmt.Sprintf("%s/%x", monitorID, h.Sum(nil)[:4])

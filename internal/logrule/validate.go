@@ -94,6 +94,11 @@ func (s Spec) Validate(prefix string) error {
 			es.Add(at("paths[%d]", i), "bad_path", "%q %s", p, msg)
 		}
 	}
+	if _, err := regexp.Compile(s.MultilineStart); err != nil {
+		es.Add(at("multiline_start"), "bad_regex", "%v", err)
+	} else if n := len(s.MultilineStart); n > 500 {
+		es.Add(at("multiline_start"), "too_long", "has %d bytes; at most 500", n)
+	}
 	if s.SymlinkPart != "" {
 		if !path.IsAbs(s.SymlinkPart) {
 			es.Add(at("symlink_part"), "bad_path", "%q must be absolute", s.SymlinkPart)
@@ -143,8 +148,18 @@ func (s Spec) validateUses(es *fielderr.Errors, at func(string, ...any) string) 
 		}
 	}
 	if !slices.Contains([]TimeFormat{TimeNormal, TimeApache, TimeLong, TimeShortLong, TimeMonthFirst, TimeRevert, TimeMonthFirst2,
-		TimeISO8601, TimeReceive}, s.Time.Format) {
-		es.Add(at("time.format"), "bad_time_format", "%q; use normal, apache, _long_, short long, monthfirst, revert, monthfirst2, iso8601 or receive", s.Time.Format)
+		TimeISO8601, TimeCustom, TimeReceive}, s.Time.Format) {
+		es.Add(at("time.format"), "bad_time_format", "%q; use normal, apache, _long_, short long, monthfirst, revert, monthfirst2, iso8601, custom or receive", s.Time.Format)
+	}
+	switch {
+	case s.Time.Format == TimeCustom && len(s.Time.Layout) > 100:
+		es.Add(at("time.layout"), "too_long", "has %d bytes; at most 100", len(s.Time.Layout))
+	case s.Time.Format == TimeCustom:
+		if _, err := ParseTimeLayout(s.Time.Layout); err != nil {
+			es.Add(at("time.layout"), "bad_time_format", "%v", err)
+		}
+	case s.Time.Layout != "":
+		es.Add(at("time.layout"), "not_used", "only format custom has a layout; remove %q or choose custom", s.Time.Layout)
 	}
 	if s.Time.Column != "" {
 		known(at("time.column"), s.Time.Column)
@@ -240,12 +255,18 @@ func (s Spec) validateFigure(es *fielderr.Errors, at func(field string) string, 
 		column("divisor", st.Divisor, "the divisor")
 	case Success, Fail, SuccessRate:
 		column("column", st.Column, "Y for success")
+	case Distinct:
+		column("column", st.Column, "the value")
 	case Occurrences:
 		if st.Column != "" {
 			column("column", st.Column, "the text")
 		}
 		if n := utf8.RuneCountInString(st.Text); n < 1 || n > 256 {
 			es.Add(at("text"), "bad_text", "has %d characters; give the 1 to 256 characters to look for", n)
+		}
+	default:
+		if _, ok := st.Kind.Quantile(); ok {
+			column("column", st.Column, "the number")
 		}
 	}
 	if st.Divisor != "" && st.Kind != Ratio {

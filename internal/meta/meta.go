@@ -21,7 +21,8 @@ import (
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // driver "sqlite", pure Go
+	"modernc.org/sqlite" // driver "sqlite", pure Go
+	sqlitelib "modernc.org/sqlite/lib"
 )
 
 // Migration is one step of a component's schema.
@@ -50,10 +51,24 @@ func Open(ctx context.Context, dsn string) (*bun.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open metadata database: %w", err)
 	}
-	if err := prepare(ctx, db); err != nil {
+	deadline := time.Now().Add(lockTimeout)
+	for err = prepare(ctx, db); isLocked(err) && time.Now().Before(deadline) && ctx.Err() == nil; err = prepare(ctx, db) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot prepare metadata database: %w", err), db.Close())
 	}
 	return db, nil
+}
+
+// lockTimeout is how long one waits for another that writes to the same SQLite file.
+const lockTimeout = 10 * time.Second
+
+// isLocked reports whether another process held a lock that SQLite does not
+// wait for, which is so while one of them makes the file a WAL one.
+func isLocked(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlitelib.SQLITE_BUSY
 }
 
 // prepareLock is the number of PostgreSQL's advisory lock for prepare, made up.
@@ -86,8 +101,9 @@ func connect(dsn string) (*bun.DB, error) {
 		}
 		return bun.NewDB(pool, pgdialect.New()), nil
 	}
-	// WAL lets several processes read while one writes; a writer waits for another up to 10 s.
-	options := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(10000)", "foreign_keys(1)", "synchronous(FULL)"}, "_txlock": {"immediate"}}
+	// WAL lets several processes read while one writes; a writer waits for another.
+	wait := fmt.Sprintf("busy_timeout(%d)", lockTimeout.Milliseconds())
+	options := url.Values{"_pragma": {wait, "journal_mode(WAL)", "foreign_keys(1)", "synchronous(FULL)"}, "_txlock": {"immediate"}}
 	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: dsn}).EscapedPath()+"?"+options.Encode())
 	if err != nil {
 		return nil, err

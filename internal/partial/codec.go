@@ -12,16 +12,17 @@ import (
 //	version (1) | groups | columns | dropped | rows | total row | row …
 //	total row = lines | cell …
 //	row       = (length | bytes) per group | lines | cell …
-//	cell      = n; if n > 0: flags | sum | [rest] | min | max
+//	cell      = n; if n > 0: flags | sum | [rest] | min | max | [sketch]
 //
 // flags bit 0: the sum is 16 bytes (high, low, little-endian) instead of a
-// zig-zag varint; bit 1: rest follows. rest, min and max are 8-byte
+// zig-zag varint; bit 1: rest follows; bit 2: a sketch follows. rest, min and max are 8-byte
 // little-endian floats.
 const version = 1
 
 const (
 	flagWide = 1 << iota
 	flagRest
+	flagSketch
 )
 
 // MaxValue is the longest value of a key in bytes.
@@ -76,6 +77,9 @@ func (w *Writer) cells(lines uint64, cells []Cell) {
 		if c.Rest != 0 {
 			flags |= flagRest
 		}
+		if c.Sketch != nil {
+			flags |= flagSketch
+		}
 		b = append(b, flags)
 		if wide {
 			b = binary.LittleEndian.AppendUint64(b, uint64(c.SumHi))
@@ -88,6 +92,9 @@ func (w *Writer) cells(lines uint64, cells []Cell) {
 		}
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(c.Min))
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(c.Max))
+		if c.Sketch != nil {
+			b = c.Sketch.append(b)
+		}
 	}
 	w.buf = b
 }
@@ -258,5 +265,8 @@ func (d *decoder) cells(r *Row) {
 			c.Rest = math.Float64frombits(d.word())
 		}
 		c.Min, c.Max = math.Float64frombits(d.word()), math.Float64frombits(d.word())
+		if flags&flagSketch != 0 {
+			c.Sketch = d.sketch()
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package partial
 
-import "github.com/pharos-stack/pharos/internal/logrule"
+import (
+	"math"
+
+	"github.com/pharos-stack/pharos/internal/logrule"
+)
 
 // Figure computes a figure of a row's lines. inputs are the cells of its inputs,
 // in the order of logrule.Statistic.Inputs. ok is false for a figure that has
@@ -31,7 +35,16 @@ func (r *Row) Figure(kind logrule.StatKind, inputs []int) (value float64, ok boo
 	if c.N == 0 {
 		return 0, false
 	}
+	if q, ok := kind.Quantile(); ok && c.Sketch != nil {
+		value, ok = c.Sketch.Quantile(q)
+		return math.Min(math.Max(value, c.Min), c.Max), ok
+	}
 	switch kind {
+	case logrule.Distinct:
+		if c.Sketch == nil {
+			return 0, false
+		}
+		return c.Sketch.Distinct(), true
 	case logrule.Avg:
 		return c.Sum() / float64(c.N), true
 	case logrule.Min:

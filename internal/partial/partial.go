@@ -34,6 +34,9 @@ type Cell struct {
 	Rest float64
 	// Min and Max are meaningful when N > 0.
 	Min, Max float64
+	// Sketch is set for columns that estimate quantiles or count different
+	// values, when N > 0. Merge does not keep the other cell's.
+	Sketch *Sketch
 }
 
 // AddMicro adds a number given in millionths.
@@ -70,8 +73,16 @@ func (c *Cell) Merge(o *Cell) {
 	if o.N == 0 {
 		return
 	}
+	if o.Sketch != nil {
+		if c.Sketch == nil {
+			c.Sketch = NewSketch(o.Sketch.kind)
+		}
+		c.Sketch.Merge(o.Sketch)
+	}
 	if c.N == 0 {
+		own := c.Sketch
 		*c = *o
+		c.Sketch = own
 		return
 	}
 	c.N += o.N

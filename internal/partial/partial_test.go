@@ -71,6 +71,13 @@ func FuzzDecode(f *testing.F) {
 	row.Cells[0].AddMicro(math.MaxInt64)
 	seed.Add(&row)
 	f.Add(seed.Append(nil))
+	for _, kind := range []SketchKind{Quantiles, Distinct} {
+		row.Cells[0].Sketch = NewSketch(kind)
+		row.Cells[0].Sketch.raise(7, 3)
+		sketched := NewTable(Layout{Groups: 1, Columns: 1})
+		sketched.Add(&row)
+		f.Add(sketched.Append(nil))
+	}
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		first, err := Decode(b)

@@ -41,14 +41,7 @@ var errDryRun = errors.New("dry run")
 // the order of objects. A dry run does everything but keep it.
 func (s *Store) Apply(ctx context.Context, by audit.Actor, workspace string, objects []Object, dryRun bool) ([]Applied, error) {
 	results := make([]Applied, len(objects))
-	order := make([]int, len(objects))
-	for i := range order {
-		order[i] = i
-	}
-	rank := func(i int) int {
-		return slices.IndexFunc(s.kinds, func(k Kind) bool { return k.Name == objects[i].Kind })
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return rank(a) - rank(b) })
+	order := s.ordered(objects)
 
 	err := s.change(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var es fielderr.Errors
@@ -95,6 +88,45 @@ func (s *Store) Apply(ctx context.Context, by audit.Actor, workspace string, obj
 	return results, nil
 }
 
+// ordered returns the order to apply objects in: each after those it refers to.
+// Kinds are in that order already; within a kind, folders stand in folders.
+func (s *Store) ordered(objects []Object) []int {
+	index := map[[2]string]int{}
+	order := make([]int, len(objects))
+	for i, o := range objects {
+		order[i] = i
+		index[[2]string{o.Kind, nameKey(o.Metadata.Name)}] = i
+	}
+	rank := func(i int) int {
+		return slices.IndexFunc(s.kinds, func(k Kind) bool { return k.Name == objects[i].Kind })
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return rank(a) - rank(b) })
+	placed := make([]bool, len(objects))
+	sorted := make([]int, 0, len(objects))
+	var put func(i int)
+	put = func(i int) {
+		if placed[i] {
+			return
+		}
+		placed[i] = true // before its references: a ring ends here and is refused later
+		if k, ok := s.kinds.Find(objects[i].Kind); ok && k.Refs != nil {
+			// A spec that can't be read is reported when it is applied.
+			if spec, err := k.prepare(objects[i].Spec); err == nil {
+				for _, ref := range k.Refs(spec) {
+					if j, ok := index[[2]string{ref.Kind, nameKey(ref.Name)}]; ok && ref.Kind == k.Name {
+						put(j)
+					}
+				}
+			}
+		}
+		sorted = append(sorted, i)
+	}
+	for _, i := range order {
+		put(i)
+	}
+	return sorted
+}
+
 func (s *Store) applyOne(ctx context.Context, tx bun.Tx, by audit.Actor, o Object) (Applied, error) {
 	result := Applied{Kind: o.Kind, Name: o.Metadata.Name, Outcome: Created}
 	old, err := find(ctx, tx, o.Kind, o.Metadata.Workspace, o.Metadata.Name)
@@ -107,13 +139,16 @@ func (s *Store) applyOne(ctx context.Context, tx bun.Tx, by audit.Actor, o Objec
 		if v := o.Metadata.Version; v != 0 && v != old.Version {
 			return result, fmt.Errorf("%s %q has version %d, not %d: %w", o.Kind, old.Name, old.Version, v, ErrVersionConflict)
 		}
-		same, err := s.same(ctx, tx, old, o)
+		r, same, err := s.same(ctx, tx, old, o)
 		if err != nil {
 			return result, err
 		}
 		if same {
 			result.Outcome, result.Version = Unchanged, old.Version
-			return result, nil
+			if r.Folder != old.Folder {
+				result.Outcome = Updated
+			}
+			return result, s.move(ctx, tx, by, old, r.Folder)
 		}
 		result.Outcome = Updated
 	}
@@ -122,17 +157,18 @@ func (s *Store) applyOne(ctx context.Context, tx bun.Tx, by audit.Actor, o Objec
 	return result, err
 }
 
-// same reports whether storing o would change nothing.
-func (s *Store) same(ctx context.Context, tx bun.Tx, old *row, o Object) (bool, error) {
+// same returns o as it would be stored, and whether that would change nothing
+// but perhaps its place.
+func (s *Store) same(ctx context.Context, tx bun.Tx, old *row, o Object) (*row, bool, error) {
 	_, r, taken, err := s.prepareRow(ctx, tx, old, o)
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	kept, err := openSecrets(s.box, old.Sealed, old.ID)
 	if err != nil {
-		return false, fmt.Errorf("cannot read secrets of %s %q: %w", old.Kind, old.Name, err)
+		return nil, false, fmt.Errorf("cannot read secrets of %s %q: %w", old.Kind, old.Name, err)
 	}
 	a, errA := json.Marshal(kept)
 	b, errB := json.Marshal(taken)
-	return r.Spec == old.Spec && string(a) == string(b), errors.Join(errA, errB)
+	return r, r.Spec == old.Spec && string(a) == string(b), errors.Join(errA, errB)
 }

@@ -20,13 +20,23 @@ const (
 	KindChannel    = "Channel"
 	KindAlarmRule  = "AlarmRule"
 	KindDashboard  = "Dashboard"
+	KindFolder     = "Folder"
 )
 
 // Builtin returns the kinds of the product. Compile tells whether a monitor's
 // spec can be turned into a running pipeline (internal/logpipe); nil leaves
 // that question out, which suits programs that only read.
 func Builtin(compile func(logrule.Spec) error) []Kind {
+	folder := NewKind[FolderSpec](KindFolder, "fld_")
+	folder.Refs = func(spec any) []Ref {
+		if parent := spec.(FolderSpec).Parent; parent != "" {
+			return []Ref{{Field: "spec.parent", Kind: KindFolder, Name: parent}}
+		}
+		return nil
+	}
+	folder.Among = checkFolder
 	monitor := NewKind[logrule.Spec](KindLogMonitor, "mon_")
+	monitor.Filed = true
 	monitor.Names, monitor.NameRule = keyNames, "it becomes part of series names: use a lower-case letter, then lower-case letters, digits or _, at most 63"
 	if compile != nil {
 		monitor.Check = func(_ context.Context, _ Lookup, _ string, spec any) error {
@@ -56,11 +66,12 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 	}
 	notice := NewKind[channel.Spec](KindChannel, "chn_")
 	notice.Change = keepMailPassword
-	return []Kind{monitor, notice, rule, dashboardKind()}
+	return []Kind{folder, monitor, notice, rule, dashboardKind()}
 }
 
 func dashboardKind() Kind {
 	kind := NewKind[dashboard.Spec](KindDashboard, "dsh_")
+	kind.Filed = true
 	kind.Refs = func(spec any) []Ref {
 		var refs []Ref
 		for i, r := range spec.(dashboard.Spec).Reports {

@@ -34,6 +34,12 @@ type Kind struct {
 	// secret is kept, and next is without those. It returns fielderr.Errors.
 	Change func(old, next any, kept func(path string) bool) error
 
+	// Among checks a spec beside the others of its kind in the workspace, by
+	// name. It returns fielderr.Errors.
+	Among func(name string, spec any, others map[string]any) error
+	// Filed kinds can stand in folders.
+	Filed bool
+
 	prepare func(raw json.RawMessage) (any, error)
 }
 
@@ -105,4 +111,18 @@ func (ks Kinds) names() string {
 		names[i] = k.Name
 	}
 	return strings.Join(names, ", ")
+}
+
+// Normal returns o's spec as it would be stored: with its defaults.
+func (ks Kinds) Normal(o Object) (json.RawMessage, error) {
+	k, ok := ks.Find(o.Kind)
+	if !ok {
+		return nil, fmt.Errorf("cannot read %q: kind %s is not known", o.Metadata.Name, o.Kind)
+	}
+	spec, err := k.prepare(o.Spec)
+	if err != nil {
+		return nil, err
+	}
+	open, _ := takeSecrets(spec)
+	return hideSecrets(open)
 }

@@ -27,6 +27,10 @@ type Metadata struct {
 	// Name is unique per kind and workspace, immutable; a monitor's name is its key in series.
 	Name      string `json:"name"`
 	Workspace string `json:"workspace,omitempty"`
+	// Folder is the name of the Folder the resource stands in. Where it is given
+	// to be stored, empty keeps the place and TopFolder is none. It is no part
+	// of what Version counts: moving changes nothing for who uses the resource.
+	Folder string `json:"folder,omitempty"`
 	// Version counts changes; an update must name the version it changes.
 	Version   int64     `json:"version,omitempty"`
 	CreatedAt time.Time `json:"created_at,omitzero"`

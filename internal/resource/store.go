@@ -30,6 +30,8 @@ var (
 
 // InUseError refuses a deletion.
 type InUseError struct {
+	// Kind of what is in use; a Folder is in use by what stands in it.
+	Kind string
 	// Referrers are at most MaxReferrers of the resources that need it.
 	Referrers []Ref
 }
@@ -57,6 +59,22 @@ type row struct {
 	CreatedBy string `bun:",notnull"`
 	UpdatedMs int64  `bun:",notnull"`
 	UpdatedBy string `bun:",notnull"`
+	// Folder comes from the table of places.
+	Folder string `bun:",scanonly"`
+}
+
+// place is where a resource stands. It is apart from the resource, so that
+// moving is no change of it.
+type place struct {
+	bun.BaseModel `bun:"table:resource_places"`
+	ResourceID    string `bun:",pk"`
+	// Folder is the folder's name as it was created.
+	Folder string `bun:",notnull"`
+}
+
+// withPlace makes a query of resources read their folders.
+func withPlace(q *bun.SelectQuery) *bun.SelectQuery {
+	return q.ColumnExpr("?TableColumns").ColumnExpr("COALESCE(p.folder, '') AS folder").Join("LEFT JOIN resource_places AS p ON p.resource_id = ?TableAlias.id")
 }
 
 // Migrations of the table of resources.
@@ -66,6 +84,7 @@ var Migrations = []meta.Migration{
 		_, err := db.ExecContext(ctx, "CREATE UNIQUE INDEX resources_name ON resources (workspace, kind, name_key)")
 		return err
 	}},
+	meta.CreateTables("places of resources", (*place)(nil)),
 }
 
 // Store keeps resources. Its methods can be called from several goroutines and
@@ -96,7 +115,7 @@ func (s *Store) Kinds() Kinds { return s.kinds }
 
 func (r *row) object() Object {
 	return Object{APIVersion: APIVersion, Kind: r.Kind, Spec: json.RawMessage(r.Spec), Metadata: Metadata{
-		ID: r.ID, Name: r.Name, Workspace: r.Workspace, Version: r.Version, CreatedBy: r.CreatedBy, UpdatedBy: r.UpdatedBy,
+		ID: r.ID, Name: r.Name, Workspace: r.Workspace, Folder: r.Folder, Version: r.Version, CreatedBy: r.CreatedBy, UpdatedBy: r.UpdatedBy,
 		CreatedAt: time.UnixMilli(r.CreatedMs).UTC(), UpdatedAt: time.UnixMilli(r.UpdatedMs).UTC(),
 	}}
 }
@@ -109,7 +128,7 @@ func (s *Store) List(ctx context.Context, kind, workspace string) ([]Object, err
 
 func list(ctx context.Context, db bun.IDB, kind, workspace string) ([]Object, error) {
 	var rows []row
-	q := db.NewSelect().Model(&rows).Order("workspace", "kind", "name_key")
+	q := withPlace(db.NewSelect().Model(&rows)).Order("workspace", "kind", "name_key")
 	if kind != "" {
 		q = q.Where("kind = ?", kind)
 	}
@@ -128,7 +147,7 @@ func list(ctx context.Context, db bun.IDB, kind, workspace string) ([]Object, er
 
 func find(ctx context.Context, db bun.IDB, kind, workspace, name string) (*row, error) {
 	r := new(row)
-	err := db.NewSelect().Model(r).Where("kind = ? AND workspace = ? AND name_key = ?", kind, workspace, nameKey(name)).Scan(ctx)
+	err := withPlace(db.NewSelect().Model(r)).Where("kind = ? AND workspace = ? AND name_key = ?", kind, workspace, nameKey(name)).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("%s %q: %w", kind, name, ErrNotFound)
 	}
@@ -238,6 +257,9 @@ func (s *Store) Delete(ctx context.Context, by audit.Actor, kind, workspace, nam
 		if err := s.refuseInUse(ctx, tx, old); err != nil {
 			return err
 		}
+		if err := s.place(ctx, tx, old.ID, ""); err != nil {
+			return err
+		}
 		if _, err := tx.NewDelete().Model(old).WherePK().Exec(ctx); err != nil {
 			return fmt.Errorf("cannot delete %s %q: %w", kind, name, err)
 		}
@@ -253,6 +275,9 @@ func (s *Store) refuseInUse(ctx context.Context, tx bun.Tx, old *row) error {
 	}
 	var referrers []Ref
 	for _, o := range all {
+		if old.Kind == KindFolder && nameKey(o.Metadata.Folder) == old.NameKey && len(referrers) < MaxReferrers {
+			referrers = append(referrers, Ref{Field: "metadata.folder", Kind: o.Kind, Name: o.Metadata.Name})
+		}
 		k, ok := s.kinds.Find(o.Kind)
 		if !ok || k.Refs == nil {
 			continue
@@ -268,7 +293,7 @@ func (s *Store) refuseInUse(ctx context.Context, tx bun.Tx, old *row) error {
 		}
 	}
 	if len(referrers) > 0 {
-		return &InUseError{Referrers: referrers}
+		return &InUseError{Kind: old.Kind, Referrers: referrers}
 	}
 	return nil
 }
@@ -311,6 +336,9 @@ func (s *Store) write(ctx context.Context, tx bun.Tx, by audit.Actor, old *row, 
 	if err != nil {
 		return Object{}, fmt.Errorf("cannot store %s %q: %w", k.Name, r.Name, err)
 	}
+	if err := s.place(ctx, tx, r.ID, r.Folder); err != nil {
+		return Object{}, err
+	}
 	entry := audit.Entry{Workspace: r.Workspace, Action: action, Kind: k.Name, Name: r.Name, ObjectID: r.ID}
 	return r.object(), audit.Record(ctx, tx, by, entry, before, json.RawMessage(r.Spec))
 }
@@ -324,7 +352,7 @@ func (s *Store) prepareRow(ctx context.Context, tx bun.Tx, old *row, o Object) (
 	r := &row{Kind: k.Name, Workspace: o.Metadata.Workspace, Name: o.Metadata.Name, NameKey: nameKey(o.Metadata.Name)}
 	kept := secrets{}
 	if old != nil {
-		r.ID, r.Name = old.ID, old.Name
+		r.ID, r.Name, r.Folder = old.ID, old.Name, old.Folder
 		var err error
 		if kept, err = openSecrets(s.box, old.Sealed, old.ID); err != nil {
 			return k, nil, nil, fmt.Errorf("cannot read secrets of %s %q: %w", k.Name, old.Name, err)
@@ -334,6 +362,9 @@ func (s *Store) prepareRow(ctx context.Context, tx bun.Tx, old *row, o Object) (
 	}
 	spec, err := s.validate(ctx, tx, k, o, old, kept)
 	if err != nil {
+		return k, nil, nil, err
+	}
+	if r.Folder, err = s.folderFor(ctx, tx, k, o.Metadata, r.Folder); err != nil {
 		return k, nil, nil, err
 	}
 	open, taken := takeSecrets(spec)
@@ -385,6 +416,15 @@ func (s *Store) validate(ctx context.Context, db bun.IDB, k Kind, o Object, old 
 			} else if err != nil {
 				return nil, err
 			}
+		}
+	}
+	if k.Among != nil {
+		others, err := s.others(ctx, db, k, o.Metadata.Workspace)
+		if err != nil {
+			return nil, err
+		}
+		if err := collect(k.Among(o.Metadata.Name, spec, others)); err != nil {
+			return nil, err
 		}
 	}
 	if len(es) == 0 && k.Check != nil {

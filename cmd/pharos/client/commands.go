@@ -185,7 +185,7 @@ func parse(source string, text []byte) ([]resource.Object, error) {
 }
 
 // collections are the kinds by the name of their list in the API.
-var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "dashboards": "Dashboard"}
+var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "folders": "Folder", "dashboards": "Dashboard"}
 
 // collection accepts a list's name or a kind.
 func collection(name string) (string, error) {
@@ -194,13 +194,13 @@ func collection(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels or dashboards", name)
+	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels, dashboards or folders", name)
 }
 
 // Get shows resources.
 type Get struct {
 	Connection
-	Kind string `arg:"" help:"monitors, alarm_rules or channels."`
+	Kind string `arg:"" help:"monitors, alarm_rules, channels or folders."`
 	Name string `arg:"" optional:"" help:"One resource; all when left out."`
 }
 
@@ -241,7 +241,7 @@ func (g *Get) Run(ctx context.Context) error {
 // Delete removes a resource.
 type Delete struct {
 	Connection
-	Kind string `arg:"" help:"monitors, alarm_rules or channels."`
+	Kind string `arg:"" help:"monitors, alarm_rules, channels or folders."`
 	Name string `arg:"" help:"Name of the resource."`
 }
 
@@ -264,13 +264,18 @@ func (d *Delete) Run(ctx context.Context) error {
 // Export writes resources as YAML.
 type Export struct {
 	Connection
-	Kind string `help:"Only this kind."`
+	Kind     string   `help:"Only this kind."`
+	Monitors []string `help:"Only these monitors, with their folders and the alarm rules that watch only them."`
+	Folder   string   `help:"Only the monitors in this folder and below it, with what belongs to them."`
 }
 
 // Run exports, one document a resource.
 func (e *Export) Run(ctx context.Context) error {
 	if err := e.resolve(); err != nil {
 		return err
+	}
+	if len(e.Monitors) > 0 || e.Folder != "" {
+		return e.template(ctx)
 	}
 	query := url.Values{}
 	if e.Kind != "" {
@@ -286,11 +291,42 @@ func (e *Export) Run(ctx context.Context) error {
 	if err := e.call(ctx, http.MethodGet, e.ws("/resources:export"), query, nil, &answer); err != nil {
 		return err
 	}
+	return e.write(answer.Items)
+}
+
+// template exports some monitors with what belongs to them; what does not
+// travel is told on the side.
+func (e *Export) template(ctx context.Context) error {
+	if e.Kind != "" {
+		return errors.New("--kind does not go with --monitors and --folder; leave it out")
+	}
+	var answer struct {
+		Items    []map[string]any `json:"items"`
+		Channels []string         `json:"channels"`
+		LeftOut  []string         `json:"left_out"`
+	}
+	input := map[string]any{"monitors": e.Monitors, "folder": e.Folder}
+	if e.Monitors == nil {
+		delete(input, "monitors")
+	}
+	if err := e.call(ctx, http.MethodPost, e.ws("/templates:export"), nil, input, &answer); err != nil {
+		return err
+	}
+	if len(answer.Channels) > 0 {
+		fmt.Fprintf(os.Stderr, "The rules send to channels that are not exported: %s\n", strings.Join(answer.Channels, ", "))
+	}
+	if len(answer.LeftOut) > 0 {
+		fmt.Fprintf(os.Stderr, "Alarm rules left out, for they watch other monitors too: %s\n", strings.Join(answer.LeftOut, ", "))
+	}
+	return e.write(answer.Items)
+}
+
+func (e *Export) write(items []map[string]any) error {
 	if e.Output == "json" {
-		return e.printValue(answer.Items)
+		return e.printValue(items)
 	}
 	e.Output = "yaml"
-	for _, item := range answer.Items {
+	for _, item := range items {
 		fmt.Fprintln(e.out, "---")
 		if err := e.printValue(item); err != nil {
 			return err

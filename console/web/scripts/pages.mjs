@@ -52,7 +52,7 @@ export async function pages(page, workspace = 'default') {
   return [
     ['home', base],
     ['monitors', `${base}/monitors`],
-    ...(monitor ? [['monitor', `${base}/monitors/${monitor.name}`], ['monitor-agents', `${base}/monitors/${monitor.name}?tab=agents`], ['monitor-edit', `${base}/monitors/${monitor.name}/edit`]] : []),
+    ...(monitor ? [['monitor', `${base}/monitors/${monitor.name}`], ['monitor-agents', `${base}/monitors/${monitor.name}?tab=agents`], ['monitor-diagnosis', `${base}/monitors/${monitor.name}?tab=diagnosis`], ['monitor-edit', `${base}/monitors/${monitor.name}/edit`]] : []),
     ['monitor-new', `${base}/monitors/new`],
     ['explore', `${base}/explore?q=${encodeURIComponent(monitor ? `${monitor.name}:${monitor.spec.statistics?.[0]?.name ?? 'count'}` : 'sys_cpu_util')}`],
     ['explore-table', `${base}/explore?q=sys_cpu_util&view=table`],

@@ -1022,11 +1022,16 @@ func (x *BadLine) GetReadMs() int64 {
 }
 
 type FileStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	SizeBytes     int64                  `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	ReadBytes     int64                  `protobuf:"varint,3,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
-	Error         string                 `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Path      string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	SizeBytes int64                  `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	ReadBytes int64                  `protobuf:"varint,3,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	Error     string                 `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	// problem classes error: link_undeclared, link_levels, outside_roots, denied,
+	// or other; empty without an error.
+	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	// modified_ms is when the file was last written to, as far as the agent has looked.
+	ModifiedMs    int64 `protobuf:"varint,6,opt,name=modified_ms,json=modifiedMs,proto3" json:"modified_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1087,6 +1092,20 @@ func (x *FileStatus) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *FileStatus) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *FileStatus) GetModifiedMs() int64 {
+	if x != nil {
+		return x.ModifiedMs
+	}
+	return 0
 }
 
 type ClockProbe struct {
@@ -2612,7 +2631,7 @@ const file_pharos_v1_register_proto_rawDesc = "" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12\x17\n" +
-	"\aread_ms\x18\x04 \x01(\x03R\x06readMs\"t\n" +
+	"\aread_ms\x18\x04 \x01(\x03R\x06readMs\"\xaf\x01\n" +
 	"\n" +
 	"FileStatus\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1d\n" +
@@ -2620,7 +2639,10 @@ const file_pharos_v1_register_proto_rawDesc = "" +
 	"size_bytes\x18\x02 \x01(\x03R\tsizeBytes\x12\x1d\n" +
 	"\n" +
 	"read_bytes\x18\x03 \x01(\x03R\treadBytes\x12\x14\n" +
-	"\x05error\x18\x04 \x01(\tR\x05error\")\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\x12\x18\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\x12\x1f\n" +
+	"\vmodified_ms\x18\x06 \x01(\x03R\n" +
+	"modifiedMs\")\n" +
 	"\n" +
 	"ClockProbe\x12\x1b\n" +
 	"\tserver_ms\x18\x01 \x01(\x03R\bserverMs\"C\n" +

@@ -45,9 +45,11 @@ interface Props<T> {
   filtered: boolean
   label: string
   expandable?: TableProps<T>['expandable']
+  /** selection lets rows be chosen, over all pages. */
+  selection?: { keys: string[]; onChange: (keys: string[]) => void }
 }
 
-export function ListTable<T extends object>({ list, columns, rowKey, empty, filtered, label, expandable }: Props<T>) {
+export function ListTable<T extends object>({ list, columns, rowKey, empty, filtered, label, expandable, selection }: Props<T>) {
   const t = useT()
   const [, set] = useUrlStates()
   const { query, state } = list
@@ -60,7 +62,7 @@ export function ListTable<T extends object>({ list, columns, rowKey, empty, filt
     <>
       {query.isError && <div style={{ padding: 16 }}><ErrorNote error={query.error} onRetry={() => void query.refetch()} /></div>}
       <Table<T>
-        size="small" rowKey={rowKey} loading={query.isPending} dataSource={data?.items ?? []} aria-label={label} expandable={expandable} scroll={{ x: 'max-content' }}
+        size="small" rowKey={rowKey} loading={query.isPending} dataSource={data?.items ?? []} aria-label={label} expandable={expandable} rowSelection={selection && { selectedRowKeys: selection.keys, preserveSelectedRowKeys: true, onChange: (keys) => selection.onChange(keys.map(String)) }} scroll={{ x: 'max-content' }}
         locale={{ emptyText: query.isPending ? ' ' : t('list.noMatch') }} showSorterTooltip={false}
         columns={columns.map((c) => ({ ...c, sorter: c.field ? true : undefined, key: c.field ?? c.key, sortOrder: c.field && c.field === field ? (state.sort.startsWith('-') ? 'descend' : 'ascend') : null }))}
         onChange={(p, _, sorter) => {

@@ -9,8 +9,8 @@ import { useT } from '../i18n'
 const CodeView = lazy(() => import('./CodeView'))
 
 /** resourceYaml writes a resource as `pharos apply` reads it. */
-export function resourceYaml(kind: string, name: string, workspace: string, spec: unknown): string {
-  return stringify({ apiVersion: 'pharos/v1', kind, metadata: { name, workspace }, spec }, { lineWidth: 0 })
+export function resourceYaml(kind: string, name: string, workspace: string, spec: unknown, folder?: string): string {
+  return stringify({ apiVersion: 'pharos/v1', kind, metadata: { name, workspace, ...(folder ? { folder } : {}) }, spec }, { lineWidth: 0 })
 }
 
 export default function Yaml({ text, file }: { text: string; file: string }) {

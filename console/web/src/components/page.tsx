@@ -21,9 +21,9 @@ export function Page({ title, about, actions, children, extra }: { title: string
 }
 
 /** Panel is a titled block of a page. */
-export function Panel({ title, extra, children, className, label }: { title?: ReactNode; extra?: ReactNode; children: ReactNode; className?: string; label?: string }) {
+export function Panel({ title, extra, children, className, label, id }: { id?: string; title?: ReactNode; extra?: ReactNode; children: ReactNode; className?: string; label?: string }) {
   return (
-    <section className={'panel ' + (className ?? '')} aria-label={label ?? (typeof title === 'string' ? title : undefined)}>
+    <section id={id} className={'panel ' + (className ?? '')} aria-label={label ?? (typeof title === 'string' ? title : undefined)}>
       {(title || extra) && (
         <div className="panel-head">
           <h2>{title}</h2>

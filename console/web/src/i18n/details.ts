@@ -53,6 +53,8 @@ export const chineseDetails: Record<string, string> = {
   column_required: '请选择列',
   duplicate_field: '字段重复出现',
   duplicate_name: '名称重复：{{message}}',
+  folder_ring: '不能放入自身或其下级文件夹',
+  folder_too_deep: '文件夹最多 5 级',
   group_not_allowed: '单 key 类型不能分组，请去掉分组列或使用多 key 类型',
   group_required: '多 key 类型需要 1 到 8 个分组列或标签',
   headers_too_long: '请求头总长不能超过 200 个字符',

@@ -8,7 +8,7 @@ import { defaultsOf } from './spec'
 export function AdvancedSection({ spec, change, errors }: SectionProps) {
   const t = useT()
   const limits = defaultsOf(spec.type)
-  const bad = ['start_at', 'encoding', 'symlink_part', 'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].some((f) => errors.below('spec.' + f))
+  const bad = ['start_at', 'multiline_start', 'encoding', 'symlink_part', 'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].some((f) => errors.below('spec.' + f))
   const names = (key: 'azs' | 'cells' | 'instances', label: string, hint: string) => (
     <Field label={label} hint={hint} bad={errors.below('spec.scope.' + key)}>
       {(a) => <Select {...a} mode="tags" tokenSeparators={[',', ' ']} style={{ width: '100%' }} placeholder={t('advanced.all')} value={spec.scope?.[key] ?? []} onChange={(v: string[]) => change({ scope: { ...spec.scope, [key]: v } })} />}
@@ -16,7 +16,7 @@ export function AdvancedSection({ spec, change, errors }: SectionProps) {
   )
   return (
     <Collapse
-      style={{ marginBottom: 16 }} defaultActiveKey={bad ? ['a'] : []}
+      style={{ marginBottom: 16 }} defaultActiveKey={bad || location.hash === '#advanced' ? ['a'] : []}
       items={[{
         key: 'a', label: t('advanced.title'),
         children: (
@@ -26,6 +26,9 @@ export function AdvancedSection({ spec, change, errors }: SectionProps) {
             </Field>
             <Field label={t('advanced.encoding')} hint={t('advanced.encoding.hint')} bad={errors.at('spec.encoding')}>
               {(a) => <Select {...a} style={{ width: '100%' }} value={spec.encoding ?? 'auto'} onChange={(v) => change({ encoding: v })} options={(['auto', 'utf-8', 'gbk', 'gb18030'] as const).map((v) => ({ value: v, label: v === 'auto' ? t('advanced.auto') : v }))} />}
+            </Field>
+            <Field label={t('advanced.multiline')} hint={t('advanced.multiline.hint')} bad={errors.at('spec.multiline_start')}>
+              {(a) => <Input {...a} className="mono" placeholder="^\d{4}-" maxLength={500} value={spec.multiline_start ?? ''} onChange={(e) => change({ multiline_start: e.target.value || undefined })} />}
             </Field>
             <Field label={t('advanced.symlink')} hint={t('advanced.symlink.hint')} bad={errors.at('spec.symlink_part')}>
               {(a) => <Input {...a} className="mono" placeholder="/home/admin/logs" value={spec.symlink_part ?? ''} onChange={(e) => change({ symlink_part: e.target.value || undefined })} />}

@@ -35,18 +35,18 @@ export default function Editor() {
     queryFn: ({ signal }) => get<Monitor>(inWorkspace(workspace, 'monitors', source!), undefined, signal),
     enabled: !!source, staleTime: Infinity, gcTime: 0,
   })
-  if (!source) return <Form initial={emptySpec()} />
+  if (!source) return <Form initial={emptySpec()} folder={params.get('folder') ?? undefined} />
   return (
     <Loaded query={monitor}>
-      {(m) => (name ? <Form monitor={m} initial={m.spec} /> : <Form initial={{ ...m.spec, title: t('editor.copyOf', { title: m.spec.title }).slice(0, 64) }} />)}
+      {(m) => (name ? <Form monitor={m} initial={m.spec} /> : <Form folder={m.folder} initial={{ ...m.spec, title: t('editor.copyOf', { title: m.spec.title }).slice(0, 64) }} />)}
     </Loaded>
   )
 }
 
-const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'type', 'window', 'start_at', 'encoding', 'symlink_part',
+const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'type', 'window', 'start_at', 'multiline_start', 'encoding', 'symlink_part',
   'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].map((f) => 'spec.' + f).concat('name')
 
-function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec }) {
+function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: MonitorSpec; folder?: string }) {
   const t = useT()
   const { message } = App.useApp()
   const workspace = useWorkspace()
@@ -86,6 +86,11 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [])
 
+  useEffect(() => {
+    // Whoever comes from a diagnosis wants to see the section it names.
+    document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: 'start' })
+  }, [])
+
   // The dry run works on the lines that are shown, so that colours and figures belong to what one sees.
   const draft = useMemo(
     () => ({ agent_id: agent || undefined, spec: { ...clean, title: clean.title || 'draft', disabled: undefined, start_at: undefined }, lines: sample?.lines ?? [] }),
@@ -102,7 +107,7 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
     mutationFn: () =>
       monitor
         ? put<Monitor>(inWorkspace(workspace, 'monitors', monitor.name), { version: monitor.version, spec: clean })
-        : post<Monitor>(inWorkspace(workspace, 'monitors'), { name, spec: clean }),
+        : post<Monitor>(inWorkspace(workspace, 'monitors'), { name, folder, spec: clean }),
     onSuccess: (m) => {
       setSaved(true)
       void client.invalidateQueries({ queryKey: ['monitors'] })
@@ -146,7 +151,7 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
           {rest.length > 0 || !errors.any ? <ErrorNote error={save.error} title={t('editor.saveFailed')} /> : <ErrorNote error={new Error(t('editor.fixFields'))} title={t('editor.saveFailed')} />}
         </div>
       )}
-      <Panel title={<Step n={1} text={t('editor.step.file')} />} label={t('editor.step.file')}>
+      <Panel id="files" title={<Step n={1} text={t('editor.step.file')} />} label={t('editor.step.file')}>
         <FileSection spec={spec} change={change} errors={errors} agent={agent} loading={preview.isPending}
           onChoose={(c) => {
             setAgent(c.agent)
@@ -164,16 +169,16 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
       </Panel>
       <div className="editor">
         <div>
-          <Panel title={<Step n={3} text={t('editor.step.columns')} />} label={t('editor.step.columns')}>
+          <Panel id="columns" title={<Step n={3} text={t('editor.step.columns')} />} label={t('editor.step.columns')}>
             <ColumnsSection spec={spec} setSpec={setSpec} errors={errors} sample={sample} dry={dry.data} />
           </Panel>
-          <Panel title={<Step n={4} text={t('editor.step.time')} />} label={t('editor.step.time')}>
+          <Panel id="time" title={<Step n={4} text={t('editor.step.time')} />} label={t('editor.step.time')}>
             <TimeSection spec={spec} change={change} errors={errors} detected={sample?.timeFormat} dry={dry.data} />
           </Panel>
-          <Panel title={<Step n={5} text={t('editor.step.filters')} />} label={t('editor.step.filters')}>
+          <Panel id="filters" title={<Step n={5} text={t('editor.step.filters')} />} label={t('editor.step.filters')}>
             <FilterSection spec={spec} change={change} errors={errors} dry={dry.data} />
           </Panel>
-          <Panel title={<Step n={6} text={t('editor.step.figures')} />} label={t('editor.step.figures')}>
+          <Panel id="figures" title={<Step n={6} text={t('editor.step.figures')} />} label={t('editor.step.figures')}>
             <FiguresSection spec={spec} change={change} errors={errors} saved={monitor?.spec} />
           </Panel>
           <Panel title={<Step n={7} text={t('editor.step.name')} />} label={t('editor.step.name')}>
@@ -189,7 +194,7 @@ function Form({ monitor, initial }: { monitor?: Monitor; initial: MonitorSpec })
               </Field>
             </div>
           </Panel>
-          <AdvancedSection spec={spec} change={change} errors={errors} />
+          <div id="advanced"><AdvancedSection spec={spec} change={change} errors={errors} /></div>
         </div>
         <div className="editor-side">
           <Result name={name} workspace={workspace} spec={clean} dry={dry.data} error={dry.isError && !dry.isFetching ? dry.error : null} running={dry.isFetching || settled !== draft} runnable={runnable} />

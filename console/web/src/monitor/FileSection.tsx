@@ -78,20 +78,26 @@ interface LinesProps {
   onReload: () => void
 }
 
+/** answers reports whether the dry run is of these lines; a record of several lines is one of its. */
+function answers(dry: DryRun | undefined, sample: Sample | null): boolean {
+  const lines = (dry?.lines ?? []).reduce((n, l) => n + l.text.split('\n').length, 0)
+  return sample !== null && lines === sample.lines.length
+}
+
 export function LinesSection({ spec, change, sample, setSample, dry, judged, loading, onReload }: LinesProps) {
   const t = useT()
   const [picked, setPicked] = useState<Picked | null>(null)
   const [pasting, setPasting] = useState<string | null>(null)
   const columns = useMemo(() => (spec.columns ?? []).map((c) => c.name), [spec.columns])
   const lines = useMemo<DryRunLine[]>(() => {
-    if (judged && dry?.lines && dry.lines.length === sample?.lines.length) return dry.lines
+    if (judged && dry?.lines && answers(dry, sample)) return dry.lines
     return (sample?.lines ?? []).map((text) => ({ text, outcome: 'matched', detail: '', time_ms: 0, time_start: 0, time_end: 0, columns: [] }))
   }, [judged, dry, sample])
-  const shown = judged && dry?.lines?.length === sample?.lines.length
+  const shown = judged && answers(dry, sample)
   const delimiter = sample?.delimiter ?? ''
   const proposals = useMemo(
-    () => (picked && sample ? propose(sample.lines, picked.line, picked.piece, delimiter, freeName('c' + ((spec.columns?.length ?? 0) + 1), columns)) : []),
-    [picked, sample, delimiter, spec.columns, columns],
+    () => (picked && sample ? propose(lines.map((l) => l.text), picked.line, picked.piece, delimiter, freeName('c' + ((spec.columns?.length ?? 0) + 1), columns)) : []),
+    [picked, sample, lines, delimiter, spec.columns, columns],
   )
   const add = (c: Column) => {
     change({ columns: [...(spec.columns ?? []), c] })

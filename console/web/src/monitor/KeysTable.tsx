@@ -10,7 +10,8 @@ import { ErrorNote } from '../components/feedback'
 import { exact, short } from '../format/numbers'
 import { useT } from '../i18n'
 import type { Span } from '../time/range'
-import { figureName } from './spec'
+import { isMergeable } from './series'
+import { figureName, figuresOf } from './spec'
 import { useDebounced } from './useDebounced'
 
 const totalKey = '__total__'
@@ -19,7 +20,7 @@ export function KeysTable({ monitor, span }: { monitor: Monitor; span: Span }) {
   const t = useT()
   const workspace = useWorkspace()
   const { language } = usePrefs()
-  const stats = monitor.spec.statistics?.length ? monitor.spec.statistics : [{ kind: 'count' as const }]
+  const stats = figuresOf(monitor.spec)
   const first = figureName(stats[0]!)
   const [page, setPage] = useState({ page: 1, size: 20 })
   const [sort, setSort] = useState('-' + first)
@@ -53,7 +54,7 @@ export function KeysTable({ monitor, span }: { monitor: Monitor; span: Span }) {
           ...stats.map((s, i) => {
             const f = figureName(s)
             return {
-              title: f + (s.unit ? ` (${s.unit})` : ''), key: f, align: 'right' as const, sorter: true, sortOrder: sort.replace('-', '') === f ? (sort.startsWith('-') ? ('descend' as const) : ('ascend' as const)) : null,
+              title: <span title={isMergeable(s) ? undefined : t('monitor.largest')}>{f + (s.unit ? ` (${s.unit})` : '') + (isMergeable(s) ? '' : ' ↑')}</span>, key: f, align: 'right' as const, sorter: true, sortOrder: sort.replace('-', '') === f ? (sort.startsWith('-') ? ('descend' as const) : ('ascend' as const)) : null,
               render: (_: unknown, r: KeyRow) => <span title={exact(r.figures[i], s.unit, language)}>{short(r.figures[i])}</span>,
             }
           }),

@@ -37,6 +37,11 @@ export function TimeSection({ spec, change, errors, detected, dry }: SectionProp
         </Field>
         {spec.time.format !== 'receive' && (
           <>
+            {spec.time.format === 'custom' && (
+              <Field label={t('editor.field.layout')} hint={t('editor.hint.layout')} bad={errors.at('spec.time.layout')}>
+                {(a) => <Input {...a} className="mono" maxLength={100} placeholder="yyyy/MM/dd HH:mm:ss" value={spec.time.layout ?? ''} onChange={(e) => change({ time: { ...spec.time, layout: e.target.value || undefined } })} />}
+              </Field>
+            )}
             <Field label={t('editor.field.timeColumn')} hint={t('editor.hint.timeColumn')} bad={errors.at('spec.time.column')}>
               {(a) => (
                 <Select {...a} style={{ width: '100%' }} showSearch value={spec.time.column ?? ''} onChange={(c) => change({ time: { ...spec.time, column: c || undefined } })}
@@ -116,7 +121,7 @@ export function FilterSection({ spec, change, errors, dry }: SectionProps & { dr
   )
 }
 
-const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max', 'ratio', 'occurrences', 'success', 'fail', 'success_rate']
+const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max', 'ratio', 'occurrences', 'p50', 'p75', 'p90', 'p95', 'p99', 'p999', 'distinct', 'success', 'fail', 'success_rate']
 
 const measures: Measure[] = ['figures', 'service', 'second']
 

@@ -29,12 +29,24 @@ export function stepOf(window: number, span: Span): number {
   return step
 }
 
+/** isMergeable reports whether the figure over several windows follows from those of each; of others the largest is told. */
+export function isMergeable(s: Statistic): boolean {
+  return s.kind !== 'distinct' && !/^p\d+$/.test(s.kind)
+}
+
 /** over merges several windows of a figure into one point, by what the figure is. */
 function over(name: string, s: Statistic, range: string): string {
   switch (s.kind) {
     case 'min':
       return `min_over_time(${name}[${range}])`
     case 'max':
+    case 'p50':
+    case 'p75':
+    case 'p90':
+    case 'p95':
+    case 'p99':
+    case 'p999':
+    case 'distinct':
       return `max_over_time(${name}[${range}])`
     case 'avg':
       return `sum_over_time(${name}_sum[${range}]) / sum_over_time(${name}_count[${range}])`

@@ -3,7 +3,7 @@ import type { MonitorSpec, Statistic } from '../api/types'
 
 export const groupLabels = ['host', 'ip', 'az', 'cell', 'instance', 'unit', 'env', 'version', 'agent'] as const
 
-export const timeFormats = ['normal', 'iso8601', 'apache', '_long_', 'short long', 'monthfirst', 'monthfirst2', 'revert', 'receive'] as const
+export const timeFormats = ['normal', 'iso8601', 'apache', '_long_', 'short long', 'monthfirst', 'monthfirst2', 'revert', 'custom', 'receive'] as const
 
 export const windows = ['1s', '5s', '10s', '15s', '30s', '1m', '5m', '10m', '15m', '30m', '1h'] as const
 
@@ -131,10 +131,11 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     disabled: s.disabled || undefined,
     paths: s.paths.map((p) => p.trim()).filter((p) => p !== ''),
     start_at: s.start_at === 'end' ? undefined : s.start_at,
+    multiline_start: s.multiline_start || undefined,
     encoding: s.encoding === 'auto' ? undefined : s.encoding,
     symlink_part: s.symlink_part || undefined,
     window: s.window,
-    time: { format: s.time.format, column: s.time.column || undefined, timezone: s.time.timezone || undefined },
+    time: { format: s.time.format, layout: s.time.format === 'custom' ? s.time.layout : undefined, column: s.time.column || undefined, timezone: s.time.timezone || undefined },
     columns: s.columns?.length ? s.columns : undefined,
     filters: any(filters) ? filters : undefined,
     group_by: s.group_by?.length ? s.group_by : undefined,

@@ -5,6 +5,7 @@ import { Link, useNavigate, useParams } from 'react-router'
 import { del, get } from '../api/client'
 import { quote } from '../api/prom'
 import type { AgentDetail, AgentTask } from '../api/types'
+import { Star } from '../app/favourites'
 import { useSession } from '../app/session'
 import { useTime, useWorkspace } from '../app/url'
 import { PromChart } from '../charts'
@@ -33,7 +34,7 @@ export default function AgentPage() {
   const zoom = (s: { start: number; end: number }) => time.setRange({ from: String(s.start), to: String(s.end) })
   return (
     <Page
-      title={a?.host.hostname || id} extra={a && <HealthState health={a.health} reason={a.reason} />}
+      title={a?.host.hostname || id} extra={a && <><Star kind="agent" name={a.agent_id} /><HealthState health={a.health} reason={a.reason} /></>}
       actions={
         <>
           <TimeBar time={time} loading={agent.isFetching} />

@@ -5,6 +5,7 @@ import { Button } from 'antd'
 import { Link } from 'react-router'
 import { get, inWorkspace } from '../api/client'
 import type { Alert, List, Overview } from '../api/types'
+import { Favourites } from '../app/favourites'
 import { useRights } from '../app/session'
 import { useTime, useWorkspace } from '../app/url'
 import { PromChart } from '../charts'
@@ -51,6 +52,7 @@ export default function Home() {
                   {watch}
                 </Panel>
               )}
+              <Favourites />
               <div className="figures">
                 <Figure name={t('nav.agents')} value={<Link to={`${base}/agents`}>{o.agents.total}</Link>} hint={
                   <>

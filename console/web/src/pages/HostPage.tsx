@@ -2,6 +2,7 @@
 import { useMemo } from 'react'
 import { useParams } from 'react-router'
 import { quote } from '../api/prom'
+import { Star } from '../app/favourites'
 import { useTime } from '../app/url'
 import { PromChart, type PromLine } from '../charts'
 import { Page, Panel } from '../components/page'
@@ -36,7 +37,7 @@ export default function HostPage() {
   const sel = `{host=${quote(name)}}`
   const zoom = (s: { start: number; end: number }) => time.setRange({ from: String(s.start), to: String(s.end) })
   return (
-    <Page title={name} about={t('host.about')} actions={<TimeBar time={time} />}>
+    <Page title={name} extra={<Star kind="host" name={name} />} about={t('host.about')} actions={<TimeBar time={time} />}>
       <div className="grid-2">
         {charts.map((c) => (
           <Panel key={c.title} title={t(c.title)}>

@@ -1,12 +1,13 @@
 /** A monitor's data: figures over time, how complete they are, keys, agents. */
-import { BellOutlined, CopyOutlined, DeleteOutlined, EditOutlined, MoreOutlined, PauseCircleOutlined, PlayCircleOutlined } from '@ant-design/icons'
+import { BellOutlined, CopyOutlined, DeleteOutlined, EditOutlined, ExportOutlined, FolderOutlined, MoreOutlined, PauseCircleOutlined, PlayCircleOutlined } from '@ant-design/icons'
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Alert, App, Button, Dropdown, Segmented, Select, Tabs } from 'antd'
-import { lazy, Suspense, useMemo } from 'react'
+import { lazy, Suspense, useMemo, useState } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { del, get, inWorkspace, post } from '../api/client'
 import { queryRange } from '../api/prom'
 import type { Monitor, MonitorWindows, WindowState } from '../api/types'
+import { Star } from '../app/favourites'
 import { usePrefs } from '../app/prefs'
 import { useRights } from '../app/session'
 import { useTime, useUrlState, useWorkspace } from '../app/url'
@@ -19,9 +20,13 @@ import { TimeBar } from '../components/time'
 import { promDuration, share, short } from '../format/numbers'
 import { spoken } from '../format/times'
 import { useT } from '../i18n'
+import { DiagnosisTab } from '../monitor/DiagnosisTab'
 import { AgentsTab, useMonitorAgents } from '../monitor/AgentsTab'
+import { MoveDialog, useFolders } from '../monitor/FolderTree'
+import { pathTo } from '../monitor/folders'
+import { ExportDialog } from '../monitor/TemplateDialogs'
 import { KeysTable } from '../monitor/KeysTable'
-import { figureQuery, stepOf, windowMs } from '../monitor/series'
+import { figureQuery, isMergeable, stepOf, windowMs } from '../monitor/series'
 import { figureName, figuresOf, groupLabel, isGrouped } from '../monitor/spec'
 import { MonitorState } from './Monitors'
 
@@ -50,7 +55,7 @@ export default function MonitorPage() {
   return (
     <Page
       title={m?.spec.title ?? name} about={m?.spec.description}
-      extra={m && <><MonitorState monitor={m} /> <code className="muted">{m.name}</code></>}
+      extra={m && <><Star kind="monitor" name={m.name} /><MonitorState monitor={m} /> <code className="muted">{m.name}</code><Place folder={m.folder} /></>}
       actions={<><TimeBar time={time} loading={windows.isFetching} />{m && <Actions monitor={m} />}</>}
     >
       <Loaded query={monitor}>
@@ -73,7 +78,8 @@ export default function MonitorPage() {
               <Tabs activeKey={tab} onChange={setTab} items={[
                 { key: 'keys', label: t('tab.keys'), children: <KeysTable monitor={d} span={time.span} /> },
                 { key: 'agents', label: t('tab.agents'), children: <AgentsTab monitor={d} /> },
-                { key: 'yaml', label: 'YAML', children: <Suspense fallback={<ChartLoading />}><YamlTab name={d.name} workspace={workspace} spec={d.spec} /></Suspense> },
+                { key: 'diagnosis', label: t('tab.diagnosis'), children: <DiagnosisTab monitor={d} /> },
+                { key: 'yaml', label: 'YAML', children: <Suspense fallback={<ChartLoading />}><YamlTab name={d.name} workspace={workspace} spec={d.spec} folder={d.folder} /></Suspense> },
               ]} />
             </Panel>
           </>
@@ -81,6 +87,14 @@ export default function MonitorPage() {
       </Loaded>
     </Page>
   )
+}
+
+/** Place is the folder of the monitor, to see its neighbours. */
+function Place({ folder }: { folder?: string }) {
+  const workspace = useWorkspace()
+  const folders = useFolders()
+  if (!folder) return null
+  return <Link to={`/w/${encodeURIComponent(workspace)}/monitors?folder=${encodeURIComponent(folder)}`}><FolderOutlined /> {pathTo(folders.data?.items ?? [], folder).map((f) => f.spec.title).join(' / ') || folder}</Link>
 }
 
 /** Missing names the agents that the newest windows lack. */
@@ -139,7 +153,7 @@ function Chart({ monitor, windows, time }: { monitor: Monitor; windows: WindowSt
   const { language } = usePrefs()
   return (
     <Panel
-      title={`${figureName(stat)} ${t('monitor.per', { step: spoken(promDuration(step), language) })}`} label={t('monitor.chart')}
+      title={`${figureName(stat)} ${t('monitor.per', { step: spoken(promDuration(step), language) })}${step > win && !isMergeable(stat) ? ` · ${t('monitor.largest')}` : ''}`} label={t('monitor.chart')}
       extra={
         <>
           {stats.length > 1 && <Segmented aria-label={t('monitor.figure')} value={figureName(stat)} onChange={(v) => setFigure(String(v))} options={stats.map((s) => figureName(s))} />}
@@ -172,6 +186,8 @@ function Actions({ monitor }: { monitor: Monitor }) {
   const client = useQueryClient()
   const confirm = useConfirm()
   const { edit } = useRights()
+  const [moving, setMoving] = useState(false)
+  const [exporting, setExporting] = useState(false)
   const path = inWorkspace(workspace, 'monitors', monitor.name)
   const base = `/w/${encodeURIComponent(workspace)}`
   const refresh = () => {
@@ -190,12 +206,16 @@ function Actions({ monitor }: { monitor: Monitor }) {
             ? { key: 'enable', icon: <PlayCircleOutlined />, label: t('action.enable'), onClick: () => enable.mutate() }
             : { key: 'disable', icon: <PauseCircleOutlined />, label: t('action.disable'), onClick: () => confirm({ title: t('monitor.disable.title', { name: monitor.spec.title }), what: t('monitor.disable.what'), ok: t('action.disable'), run: async () => { await post(path + ':disable'); await refresh() } }) },
           { key: 'copy', icon: <CopyOutlined />, label: t('monitor.copy'), onClick: () => void navigate(`${base}/monitors/new?copy=${encodeURIComponent(monitor.name)}`) },
+          { key: 'export', icon: <ExportOutlined />, label: t('bulk.export'), onClick: () => setExporting(true) },
+          { key: 'move', icon: <FolderOutlined />, label: t('folder.move'), onClick: () => setMoving(true) },
           { type: 'divider' },
           { key: 'delete', danger: true, icon: <DeleteOutlined />, label: t('action.delete'), onClick: () => confirm({ title: t('monitor.delete.title', { name: monitor.spec.title }), what: t('monitor.delete.what', { name: monitor.name }), ok: t('action.delete'), run: async () => { await del(path); void client.invalidateQueries({ queryKey: ['monitors'] }); await navigate(`${base}/monitors`) }, done: t('done.deleted', { name: monitor.name }) }) },
         ],
       }}>
         <Button icon={<MoreOutlined />} aria-label={t('action.more')} title={t('action.more')} />
       </Dropdown>
+      {exporting && <ExportDialog names={[monitor.name]} onClose={() => setExporting(false)} />}
+      {moving && <MoveDialog names={[monitor.name]} at={monitor.folder} onClose={() => setMoving(false)} />}
     </>
   )
 }

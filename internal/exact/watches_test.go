@@ -1,0 +1,212 @@
+package exact
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// columns of the writers' lines. The results are Y, N and T, which stands for Y.
+var columns = []map[string]any{
+	{"name": "goods", "split": map[string]any{"delimiter": ",", "index": 2}},
+	{"name": "state", "split": map[string]any{"delimiter": ",", "index": 6}},
+	{"name": "amount", "split": map[string]any{"delimiter": ",", "index": 7}},
+	{"name": "result", "from": "state", "line": true, "translate": map[string]any{"script": "T => Y"}},
+	{"name": "ms", "split": map[string]any{"delimiter": ",", "index": 5}},
+	{"name": "cents", "from": "amount", "split": map[string]any{"delimiter": ".", "index": 1}},
+}
+
+// figures of a key by name. Amounts are in cents.
+type figures map[string]int64
+
+// watch is a monitor and what it must come to.
+type watch struct {
+	name   string
+	spec   map[string]any
+	labels []string
+	// of says what the lines of a window, goods and state add to which key.
+	of func(k key, t total) (key []string, f figures)
+	// ask is the PromQL of each figure, asked shift seconds after the start of
+	// the minute; cents says that it is an amount.
+	ask   map[string]string
+	shift int64
+	cents []string
+}
+
+// watches are monitors of every type that aggregates.
+var watches = []watch{
+	{
+		name: "exact", labels: []string{"goods", "state"},
+		spec: map[string]any{"type": "minute_multi", "group_by": []string{"goods", "state"},
+			"statistics": []map[string]any{{"name": "count", "kind": "count"}, {"name": "amount", "kind": "sum", "column": "amount"}}},
+		of: func(k key, t total) ([]string, figures) {
+			return []string{k.goods, k.state}, figures{"count": t.lines, "amount": t.cents}
+		},
+		ask: map[string]string{"count": "exact:count", "amount": "exact:amount"}, cents: []string{"amount"},
+	},
+	{
+		name: "calls", labels: []string{"goods"},
+		spec: map[string]any{"type": "spm", "group_by": []string{"goods"}, "result_column": "result", "time_column": "amount"},
+		of: func(k key, t total) ([]string, figures) {
+			f := figures{"total": t.lines, "success": t.lines, "fail": 0, "time": t.cents}
+			if k.state == "N" {
+				f["success"], f["fail"] = 0, t.lines
+			}
+			return []string{k.goods}, f
+		},
+		ask: map[string]string{"total": "calls:total", "success": "calls:success", "fail": "calls:fail", "time": "calls:avg_ms_sum"}, cents: []string{"time"},
+	},
+	{
+		name: "ticks", labels: []string{"state"}, shift: 50,
+		spec: map[string]any{"type": "second_multi", "window": "10s", "group_by": []string{"state"},
+			"statistics": []map[string]any{{"name": "count", "kind": "count"}, {"name": "words", "kind": "occurrences", "text": "trade,create"}}},
+		of: func(k key, t total) ([]string, figures) {
+			return []string{k.state}, figures{"count": t.lines, "words": t.lines}
+		},
+		ask: map[string]string{"count": "sum_over_time(ticks:count[1m])", "words": "sum_over_time(ticks:words[1m])"},
+	},
+	{
+		name: "all", spec: map[string]any{"type": "minute", "filters": map[string]any{"black": []map[string]any{{"column": "goods", "values": []string{"food"}}}},
+			"statistics": []map[string]any{{"name": "fail", "kind": "fail", "column": "result"}, {"name": "per_cent", "kind": "ratio", "column": "amount", "divisor": "cents"}}},
+		of: func(k key, t total) ([]string, figures) {
+			if k.goods == "food" {
+				return nil, nil
+			}
+			f := figures{"fail": 0, "amount": t.cents}
+			if k.state == "N" {
+				f["fail"] = t.lines
+			}
+			return nil, f
+		},
+		ask: map[string]string{"fail": "all:fail", "amount": "all:per_cent_dividend"}, cents: []string{"amount"},
+	},
+	{ // its estimates are compared by compareSketches
+		name: "slow", labels: []string{"goods", "az"},
+		spec: map[string]any{"type": "minute_multi", "group_by": []string{"goods", "az"}, "statistics": []map[string]any{{"kind": "count"},
+			{"name": "p50", "kind": "p50", "column": "ms"}, {"name": "p99", "kind": "p99", "column": "ms"}, {"name": "times", "kind": "distinct", "column": "ms"}}},
+		of: func(k key, t total) ([]string, figures) {
+			return []string{k.goods, k.az}, figures{"count": t.lines}
+		},
+		ask: map[string]string{"count": "slow:count"},
+	},
+}
+
+// compareSketches compares the monitor slow's percentiles with the sorted
+// numbers, and the count of different ones, by key and over all keys.
+func (c *cluster) compareSketches(wrote map[key][]float64) error {
+	numbers := map[string][]float64{}
+	start, end := int64(math.MaxInt64), int64(0)
+	place := func(at int64, labels ...string) string { return fmt.Sprint(at, labels) }
+	for k, ms := range wrote {
+		start, end = min(start, k.window), max(end, k.window)
+		for _, p := range []string{place(k.window, k.goods, k.az), place(k.window, "", "")} {
+			numbers[p] = append(numbers[p], ms...)
+		}
+	}
+	for _, n := range numbers {
+		slices.Sort(n)
+	}
+	for figure, want := range map[string]func([]float64) (v, tolerance float64){
+		"p50": func(n []float64) (float64, float64) { v := n[(len(n)-1)/2]; return v, 0.01*v + 1e-6 },
+		"p99": func(n []float64) (float64, float64) { v := n[int(0.99*float64(len(n)-1))]; return v, 0.01*v + 1e-6 },
+		"times": func(n []float64) (float64, float64) {
+			v := float64(len(slices.Compact(slices.Clone(n))))
+			return v, 0.02*v + 1
+		},
+	} {
+		seen := 0
+		for _, suffix := range []string{"", ":total"} {
+			series, err := c.api.Range("slow:"+figure+suffix, start, end, 60)
+			if err != nil {
+				return err
+			}
+			for _, s := range series {
+				for at, text := range s.Points {
+					got, err := strconv.ParseFloat(text, 64)
+					if err != nil {
+						return err
+					}
+					p := place(at, s.Labels["goods"], s.Labels["az"])
+					if len(numbers[p]) == 0 {
+						return fmt.Errorf("%s of %s is %v, nothing was written", figure, p, got)
+					}
+					if v, tolerance := want(numbers[p]); math.Abs(got-v) > tolerance {
+						return fmt.Errorf("%s of %s is %v, want %v", figure, p, got, v)
+					}
+					seen++
+				}
+			}
+		}
+		if seen != len(numbers) {
+			return fmt.Errorf("%s has %d values, want %d", figure, seen, len(numbers))
+		}
+	}
+	return nil
+}
+
+// compare asks for the whole result of a monitor and reports the first differences.
+func (c *cluster) compare(w watch, wrote map[key]total) error {
+	want := map[string]figures{}
+	start, end := int64(math.MaxInt64), int64(0)
+	at := func(window int64, labels []string) string {
+		return time.Unix(window, 0).UTC().Format("15:04 ") + strings.Join(labels, "/")
+	}
+	for k, t := range wrote {
+		start, end = min(start, k.window), max(end, k.window)
+		labels, f := w.of(k, t)
+		for name, v := range f {
+			place := at(k.window, labels)
+			if want[place] == nil {
+				want[place] = figures{}
+			}
+			want[place][name] += v
+		}
+	}
+	got := map[string]figures{}
+	for figure, expr := range w.ask {
+		series, err := c.api.Range(expr, start+w.shift, end+w.shift, 60)
+		if err != nil {
+			return err
+		}
+		for _, s := range series {
+			labels := make([]string, len(w.labels))
+			for i, l := range w.labels {
+				labels[i] = s.Labels[l]
+			}
+			for ts, text := range s.Points {
+				v, err := strconv.ParseFloat(text, 64)
+				if err != nil {
+					return err
+				}
+				if slices.Contains(w.cents, figure) {
+					v *= 100
+				}
+				place := at(ts-w.shift, labels)
+				if got[place] == nil {
+					got[place] = figures{}
+				}
+				got[place][figure] += int64(math.Round(v))
+			}
+		}
+	}
+	var wrong []string
+	for place := range maps.Keys(want) {
+		if !maps.Equal(got[place], want[place]) {
+			wrong = append(wrong, fmt.Sprintf("%s: got %v, want %v", place, got[place], want[place]))
+		}
+	}
+	for place, g := range got {
+		if _, ok := want[place]; !ok && slices.ContainsFunc(slices.Collect(maps.Values(g)), func(v int64) bool { return v != 0 }) {
+			wrong = append(wrong, fmt.Sprintf("%s: got %v, nothing was written", place, g))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.Sort(wrong)
+	return fmt.Errorf("%d of %d windows and keys differ:\n%s", len(wrong), len(want), strings.Join(wrong[:min(len(wrong), 12)], "\n"))
+}

@@ -148,7 +148,7 @@ func (c *Console) routes(o Options) *access.Access {
 	templates.New(o.Resources, o.Register).Routes(c.api)
 	favourites.New(favouritesOf(o)).Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
-	dashboards.New(o.Resources).Routes(c.api)
+	dashboards.New(o.Resources, o.Query).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,
 		RegisterAddress: agents.Reachable(o.AgentAddress), Clock: o.Clock}).Routes(c.api)

@@ -46,7 +46,7 @@ func (s *Service) prepare(ctx context.Context, req *pharosv1.QueryRequest, lookb
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "cannot parse expression: %v", err)
 	}
-	source := &queryable{service: s, scope: req.GetScope(), lookback: lookback, rollups: !hasSubquery(expr)}
+	source := &queryable{service: s, scope: req.GetScope(), lookback: lookback, rollups: !hasSubquery(expr), zeros: !req.GetWithoutZeros()}
 	opts := promql.NewPrometheusQueryOpts(false, lookback, nil)
 	start, end, step := req.GetStartMs(), req.GetEndMs(), req.GetStepMs()
 	var q promql.Query

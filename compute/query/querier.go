@@ -23,6 +23,7 @@ type queryable struct {
 	scope    *pharosv1.Scope
 	lookback time.Duration
 	rollups  bool // may be read
+	zeros    bool // for keys that had no lines
 }
 
 // Querier returns a reader. The time range of each selector comes with its hints.
@@ -65,7 +66,7 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 		err      error
 	)
 	key, zeros := q.service.additiveKey(q.scope, matchers)
-	if zeros {
+	if zeros = zeros && q.zeros; zeros {
 		all, complete, warnings, err = q.service.readFilled(ctx, q.scope, via, key, selected, startMs, endMs)
 	} else {
 		all, warnings, err = q.service.read(ctx, q.scope, via, selected, startMs, endMs)

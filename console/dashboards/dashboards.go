@@ -1,21 +1,31 @@
-// Package dashboards answers the routes of dashboards. What they show is asked
-// for by the page itself, through the Prometheus API.
+// Package dashboards answers the routes of dashboards: their definitions, and
+// what their reports show. It promises that every value comes with how complete
+// its windows are, and that a report that fails does not keep others from showing.
 package dashboards
 
 import (
 	"context"
 	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/internal/dashboard"
 	"github.com/pharos-stack/pharos/internal/resource"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
 // Dashboards answers the routes.
-type Dashboards struct{ store *resource.Store }
+type Dashboards struct {
+	store *resource.Store
+	query pharosv1.QueryServiceClient
+}
 
 // New returns Dashboards.
-func New(store *resource.Store) *Dashboards { return &Dashboards{store} }
+func New(store *resource.Store, query pharosv1.QueryServiceClient) *Dashboards {
+	return &Dashboards{store, query}
+}
 
 // Dashboard is a dashboard as stored.
 type Dashboard struct {
@@ -60,6 +70,7 @@ func (d *Dashboards) Routes(r *api.API) {
 	const item = all + "/{name}"
 	api.Route(r, "listDashboards", "GET", all, api.NeedViewer, "List dashboards", d.list)
 	api.Route(r, "createDashboard", "POST", all, api.NeedEditor, "Create a dashboard", d.create, api.OwnValidation, api.Status(http.StatusCreated))
+	api.Route(r, "queryReports", "POST", all+":query", api.NeedViewer, "Tell what reports show", d.ask)
 	api.Route(r, "getDashboard", "GET", item, api.NeedViewer, "Read a dashboard", d.get)
 	api.Route(r, "updateDashboard", "PUT", item, api.NeedEditor, "Update a dashboard", d.update, api.OwnValidation)
 	api.Route(r, "deleteDashboard", "DELETE", item, api.NeedEditor, "Delete a dashboard", d.delete, api.Status(http.StatusNoContent))
@@ -118,4 +129,43 @@ func (d *Dashboards) update(ctx context.Context, in *updateIn) (*body, error) {
 
 func (d *Dashboards) delete(ctx context.Context, in *deleteIn) (*struct{}, error) {
 	return nil, d.store.Delete(ctx, api.Actor(ctx), resource.KindDashboard, in.Workspace, in.Name, in.Version)
+}
+
+type askIn struct {
+	api.InWorkspace
+	Body Question
+}
+type askOut struct{ Body Answers }
+
+// maxRange is the longest range in one question.
+const maxRange = 92 * 24 * time.Hour
+
+// atOnce is how many reports of a question are answered side by side.
+const atOnce = 4
+
+func (d *Dashboards) ask(ctx context.Context, in *askIn) (*askOut, error) {
+	q := &in.Body
+	if q.Start >= q.End {
+		return nil, api.BadField("start", "range_invalid", "must be before end")
+	}
+	if q.End-q.Start > maxRange.Milliseconds() {
+		return nil, api.BadField("start", "range_invalid", "is more than 92 days before end; ask for less")
+	}
+	out := Answers{Reports: make([]Answer, len(q.Reports))}
+	shared := &asked{answers: map[askedFor]func() (*pharosv1.QueryResponse, error){}}
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for i, report := range q.Reports {
+		g.Go(func() error {
+			data, err := d.answer(ctx, in.Workspace, q, shared, report)
+			if err != nil {
+				out.Reports[i].Error = api.FromError(err)
+			} else {
+				out.Reports[i].Data = data
+			}
+			return nil
+		})
+	}
+	g.Wait() // its functions return no error
+	return &askOut{Body: out}, ctx.Err()
 }

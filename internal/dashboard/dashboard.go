@@ -12,6 +12,8 @@ const (
 	MaxReports = 50
 	// MaxColumns is how many value columns a report may have.
 	MaxColumns = 50
+	// MaxVariables is how many variables a dashboard may have.
+	MaxVariables = 8
 	// MaxSources is how many sources a report may have.
 	MaxSources = 10
 	// GridColumns is the width of the page; a report of this width stands alone in its row.
@@ -22,8 +24,20 @@ const (
 type Spec struct {
 	Title       string `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
 	Description string `json:"description,omitempty" yaml:"description,omitempty" maxLength:"500"`
+	// Key dashboards are shown to all of the workspace first.
+	Key bool `json:"key,omitempty" yaml:"key,omitempty" doc:"A key dashboard: shown to all of the workspace first"`
+	// Variables are chosen on the page; each narrows every source that has its label.
+	Variables []Variable `json:"variables,omitempty" yaml:"variables,omitempty" maxItems:"8"`
 	// Reports stand in this order, row by row, on a grid of 12 columns.
 	Reports []Report `json:"reports,omitempty" yaml:"reports,omitempty" maxItems:"50"`
+}
+
+// Variable is a choice at the top of the page, such as the AZ.
+type Variable struct {
+	// Name is a label or key column of monitors; expressions write ${name}.
+	Name string `json:"name" yaml:"name" minLength:"1" maxLength:"64" doc:"Label or key column of monitors; expressions write ${name}"`
+	// Title is what people see. Default the name.
+	Title string `json:"title,omitempty" yaml:"title,omitempty" maxLength:"64"`
 }
 
 // Report is one table, chart, number or text of a dashboard.
@@ -44,6 +58,9 @@ type Report struct {
 	// HiddenKeys are 0-based indexes of key columns that are not shown.
 	HiddenKeys []int    `json:"hidden_keys,omitempty" yaml:"hidden_keys,omitempty" maxItems:"8" doc:"0-based indexes of key columns that are not shown"`
 	Columns    []Column `json:"columns,omitempty" yaml:"columns,omitempty" maxItems:"50"`
+	// Top is how many keys are shown, the largest by the first value column. 0: a trend shows the
+	// total, others what suits the type.
+	Top int `json:"top,omitempty" yaml:"top,omitempty" minimum:"0" maximum:"1000" doc:"Keys shown, the largest by the first value column; absent: a trend shows the total"`
 	// SpanS is how many seconds are shown. 0: what the type shows, or the page's range.
 	SpanS int `json:"span_s,omitempty" yaml:"span_s,omitempty" minimum:"0" maximum:"2678400" doc:"Seconds shown; absent: the type's or the page's range"`
 	// StepS is the distance of points or rows in seconds. 0: one window, or more where the range is long.
@@ -92,8 +109,8 @@ type Column struct {
 	// SourceB and FigureB are the second operand of functions of two values.
 	SourceB string `json:"source_b,omitempty" yaml:"source_b,omitempty" doc:"Second operand; default the first source"`
 	FigureB string `json:"figure_b,omitempty" yaml:"figure_b,omitempty"`
-	// KeySupplement chooses the keys of a column of key_map: one part per key column, "." for any.
-	KeySupplement string `json:"key_supplement,omitempty" yaml:"key_supplement,omitempty" maxLength:"500" doc:"key_map: values of the key columns, separated by commas; . for any"`
+	// KeySupplement chooses the keys of a column: one part per key column, "." for any.
+	KeySupplement string `json:"key_supplement,omitempty" yaml:"key_supplement,omitempty" maxLength:"500" doc:"Values of the key columns, separated by commas; . for any"`
 	// Function makes the shown value. Default value.
 	Function Function `json:"function,omitempty" yaml:"function,omitempty" enum:"time,value,value_yesterday,value_last_week,ring_diff,ring_pct,day_diff,day_pct,week_diff,week_pct,a_plus_b,a_minus_b,a_times_b,a_div_b"`
 	Format   Format   `json:"format,omitzero" yaml:"format,omitempty"`

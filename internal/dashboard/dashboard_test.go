@@ -94,7 +94,7 @@ func TestValidate(t *testing.T) {
 		{"diagnosis", report(func(r *dashboard.Report) { r.Columns[0].DiagnosisLink = "https://x.example/?k=${key}&t=${time}" }), nil},
 		{"table without time", report(func(r *dashboard.Report) { r.Type = dashboard.Table10m }), []string{at + ".columns column_required"}},
 		{"columns of spm_table", report(func(r *dashboard.Report) { r.Type = dashboard.SPMTable }), []string{at + ".columns bad_column"}},
-		{"key_supplement elsewhere", report(func(r *dashboard.Report) { r.Columns[0].KeySupplement = ".,x" }), []string{at + ".columns[0].key_supplement bad_column"}},
+		{"key_supplement elsewhere", report(func(r *dashboard.Report) { r.Type = dashboard.Bar; r.Columns[0].KeySupplement = ".,x" }), []string{at + ".columns[0].key_supplement bad_column"}},
 		{"hidden key", report(func(r *dashboard.Report) { r.HiddenKeys = []int{-1} }), []string{at + ".hidden_keys[0] bad_index"}},
 	} {
 		if got := bad(c.spec.WithDefaults().Validate("spec")); !slices.Equal(got, c.want) {

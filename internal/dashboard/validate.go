@@ -28,6 +28,23 @@ func (s Spec) Validate(prefix string) error {
 	if n := utf8.RuneCountInString(s.Description); n > 500 {
 		es.Add(prefix+".description", "too_long", "has %d characters; at most 500", n)
 	}
+	if len(s.Variables) > MaxVariables {
+		es.Add(prefix+".variables", "too_many", "has %d; at most %d", len(s.Variables), MaxVariables)
+	}
+	names := map[string]bool{}
+	for i, v := range s.Variables {
+		at := fmt.Sprintf("%s.variables[%d]", prefix, i)
+		if n := utf8.RuneCountInString(v.Name); n < 1 || n > 64 || strings.ContainsAny(v.Name, "{}$") {
+			es.Add(at+".name", "bad_name", "%q; give 1 to 64 characters without $ { }", v.Name)
+		}
+		if utf8.RuneCountInString(v.Title) > 64 {
+			es.Add(at+".title", "too_long", "at most 64 characters")
+		}
+		if names[v.Name] {
+			es.Add(at+".name", "duplicate", "%q is there already; remove one", v.Name)
+		}
+		names[v.Name] = true
+	}
 	if len(s.Reports) > MaxReports {
 		es.Add(prefix+".reports", "too_many", "has %d; at most %d", len(s.Reports), MaxReports)
 	}
@@ -59,6 +76,9 @@ func (r Report) validate(es *fielderr.Errors, at string) {
 	}
 	if r.StepS < 0 || r.StepS > 86400 {
 		es.Add(at+".step_s", "bad_step", "%d; use at most 86400 seconds", r.StepS)
+	}
+	if r.Top < 0 || r.Top > 1000 {
+		es.Add(at+".top", "bad_top", "%d; use 1 to 1000 keys, or leave it out", r.Top)
 	}
 	if r.Type == Text {
 		if n := utf8.RuneCountInString(r.Text); n < 1 || n > 4000 {
@@ -129,19 +149,16 @@ func (r Report) validateColumns(es *fielderr.Errors, at string, sources map[stri
 		if !slices.Contains([]string{"", "number", "thousands", "percent", "bytes", "ms"}, c.Format.Style) {
 			es.Add(here+".format.style", "bad_format", "%q; use number, thousands, percent, bytes or ms", c.Format.Style)
 		}
-		for name, v := range map[string]*float64{"orange_threshold": c.Orange, "red_threshold": c.Red} {
-			if v != nil && (math.IsNaN(*v) || math.IsInf(*v, 0)) {
-				es.Add(here+"."+name, "bad_threshold", "%v is not a finite number", *v)
-			}
-		}
+		checkThreshold(es, here+".orange_threshold", c.Orange)
+		checkThreshold(es, here+".red_threshold", c.Red)
 		if c.Direction != "" && c.Direction != Above && c.Direction != Below {
 			es.Add(here+".direction", "bad_direction", "%q; use above or below", c.Direction)
 		}
 		if c.DiagnosisLink != "" && !isWeb(c.DiagnosisLink) && !(strings.HasPrefix(c.DiagnosisLink, "/") && !strings.HasPrefix(c.DiagnosisLink, "//")) {
 			es.Add(here+".diagnosis_link", "bad_url", "%q; use an http or https address, or a path of the console", c.DiagnosisLink)
 		}
-		if c.KeySupplement != "" && r.Type != KeyMap {
-			es.Add(here+".key_supplement", "bad_column", "belongs to reports of type key_map")
+		if c.KeySupplement != "" && !r.Type.choosesKeys() {
+			es.Add(here+".key_supplement", "bad_column", "belongs to key_map, trend, single_value, table_10m and table_second; remove it")
 		}
 	}
 	if (r.Type == Table10m || r.Type == TableSecond) && len(r.Columns) > 0 && !timed {
@@ -149,6 +166,12 @@ func (r Report) validateColumns(es *fielderr.Errors, at string, sources map[stri
 	}
 	if r.Type == KeyMap && len(r.Columns) == 0 {
 		es.Add(at+".columns", "column_required", "key_map needs a column with key_supplement per key")
+	}
+}
+
+func checkThreshold(es *fielderr.Errors, at string, v *float64) {
+	if v != nil && (math.IsNaN(*v) || math.IsInf(*v, 0)) {
+		es.Add(at, "bad_threshold", "%v is not a finite number; give one, or leave it out", *v)
 	}
 }
 
@@ -222,6 +245,11 @@ func Fits(t Type, m logrule.Spec) bool {
 		return grouped
 	}
 	return false
+}
+
+// choosesKeys reports whether columns of the type may be narrowed to some keys.
+func (t Type) choosesKeys() bool {
+	return t == KeyMap || t == Trend || t == SingleValue || t == Table10m || t == TableSecond
 }
 
 func takesExpr(t Type) bool {

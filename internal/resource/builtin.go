@@ -92,7 +92,7 @@ func dashboardKind() Kind {
 				if src.Expr == "" {
 					continue
 				}
-				if _, err := promql.ParseExpr(src.Expr); err != nil {
+				if _, err := promql.ParseExpr(dashboard.Expression(src.Expr, s.Variables, nil, 60_000, 3600_000)); err != nil {
 					es.Add(fmt.Sprintf("spec.reports[%d].sources[%d].expr", i, j), "bad_expr", "%v", err)
 				}
 			}

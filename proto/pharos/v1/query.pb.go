@@ -184,8 +184,11 @@ type QueryRequest struct {
 	EndMs   int64 `protobuf:"varint,4,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"`
 	StepMs  int64 `protobuf:"varint,5,opt,name=step_ms,json=stepMs,proto3" json:"step_ms,omitempty"`
 	// lookback_ms overrides how far back an instant vector looks; 0: default 5 min.
-	LookbackMs    int64 `protobuf:"varint,6,opt,name=lookback_ms,json=lookbackMs,proto3" json:"lookback_ms,omitempty"`
-	TimeoutMs     int64 `protobuf:"varint,7,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	LookbackMs int64 `protobuf:"varint,6,opt,name=lookback_ms,json=lookbackMs,proto3" json:"lookback_ms,omitempty"`
+	TimeoutMs  int64 `protobuf:"varint,7,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	// without_zeros leaves out zeros for keys that had no lines, which have to be looked for in the
+	// day before: for sums over long ranges, where they change nothing but which keys are listed.
+	WithoutZeros  bool `protobuf:"varint,8,opt,name=without_zeros,json=withoutZeros,proto3" json:"without_zeros,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -267,6 +270,13 @@ func (x *QueryRequest) GetTimeoutMs() int64 {
 		return x.TimeoutMs
 	}
 	return 0
+}
+
+func (x *QueryRequest) GetWithoutZeros() bool {
+	if x != nil {
+		return x.WithoutZeros
+	}
+	return false
 }
 
 type QueryResponse struct {
@@ -1649,7 +1659,7 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"\x15pharos/v1/query.proto\x12\tpharos.v1\"%\n" +
 	"\x05Scope\x12\x1c\n" +
-	"\tworkspace\x18\x01 \x01(\tR\tworkspace\"\xd5\x01\n" +
+	"\tworkspace\x18\x01 \x01(\tR\tworkspace\"\xfa\x01\n" +
 	"\fQueryRequest\x12&\n" +
 	"\x05scope\x18\x01 \x01(\v2\x10.pharos.v1.ScopeR\x05scope\x12\x12\n" +
 	"\x04expr\x18\x02 \x01(\tR\x04expr\x12\x19\n" +
@@ -1659,7 +1669,8 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\vlookback_ms\x18\x06 \x01(\x03R\n" +
 	"lookbackMs\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\a \x01(\x03R\ttimeoutMs\"\xb0\x01\n" +
+	"timeout_ms\x18\a \x01(\x03R\ttimeoutMs\x12#\n" +
+	"\rwithout_zeros\x18\b \x01(\bR\fwithoutZeros\"\xb0\x01\n" +
 	"\rQueryResponse\x12)\n" +
 	"\x04type\x18\x01 \x01(\x0e2\x15.pharos.v1.ResultTypeR\x04type\x12.\n" +
 	"\x06series\x18\x02 \x03(\v2\x16.pharos.v1.QuerySeriesR\x06series\x12\x12\n" +

@@ -497,6 +497,60 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/dashboards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List dashboards */
+        get: operations["listDashboards"];
+        put?: never;
+        /** Create a dashboard */
+        post: operations["createDashboard"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/dashboards/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read a dashboard */
+        get: operations["getDashboard"];
+        /** Update a dashboard */
+        put: operations["updateDashboard"];
+        post?: never;
+        /** Delete a dashboard */
+        delete: operations["deleteDashboard"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workspaces/{workspace}/dashboards:query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tell what reports show */
+        post: operations["queryReports"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/deliveries": {
         parameters: {
             query?: never;
@@ -1319,6 +1373,49 @@ export interface components {
             /** @description Title of the copy; absent: as before */
             title?: string;
         };
+        Dashboard: {
+            /** Format: date-time */
+            created_at: string;
+            created_by: string;
+            /** @description Name of the folder it stands in; absent: none */
+            folder?: string;
+            id: string;
+            name: string;
+            spec: components["schemas"]["DashboardSpec"];
+            /** Format: date-time */
+            updated_at: string;
+            updated_by: string;
+            /**
+             * Format: int64
+             * @description Send it back with an update
+             */
+            version: number;
+            workspace: string;
+        };
+        DashboardInput: {
+            /** @description For good: a letter or digit, then letters, digits, dots, hyphens or underscores, at most 63 */
+            name?: string;
+            spec: components["schemas"]["DashboardSpec"];
+            /**
+             * Format: int64
+             * @description Required for an update
+             */
+            version?: number;
+        };
+        DashboardSpec: {
+            description?: string;
+            /** @description A key dashboard: shown to all of the workspace first */
+            key?: boolean;
+            reports?: components["schemas"]["Report"][];
+            /** @description Name people see */
+            title: string;
+            variables?: components["schemas"]["DashboardVariable"][];
+        };
+        DashboardVariable: {
+            /** @description Label or key column of monitors; expressions write ${name} */
+            name: string;
+            title?: string;
+        };
         DebugInput: {
             /** @description Absent: any healthy agent of the spec's app */
             agent_id?: string;
@@ -1636,7 +1733,7 @@ export interface components {
             /** @enum {string} */
             apiVersion: "pharos/v1";
             /** @enum {string} */
-            kind: "Folder" | "LogMonitor" | "Channel" | "AlarmRule";
+            kind: "Folder" | "LogMonitor" | "Channel" | "AlarmRule" | "Dashboard";
             metadata: components["schemas"]["ItemMetadata"];
             /** @description See /api/schemas/{kind}.json */
             spec: unknown;
@@ -2165,6 +2262,18 @@ export interface components {
              */
             total: number;
         };
+        PageDashboard: {
+            items: components["schemas"]["Dashboard"][];
+            /** Format: int64 */
+            page: number;
+            /** Format: int64 */
+            page_size: number;
+            /**
+             * Format: int64
+             * @description Rows of all pages
+             */
+            total: number;
+        };
         PageDelivery: {
             items: components["schemas"]["Delivery"][];
             /** Format: int64 */
@@ -2328,6 +2437,260 @@ export interface components {
             /** Format: int64 */
             group?: number;
             pattern: string;
+        };
+        Report: {
+            columns?: components["schemas"]["ReportColumn"][];
+            /**
+             * Format: int64
+             * @description Pixels, 80 to 2000; absent: as high as the content
+             */
+            height?: number;
+            /** @description 0-based indexes of key columns that are not shown */
+            hidden_keys?: number[];
+            key_titles?: string[];
+            /** @description http or https address shown beside the name */
+            link?: string;
+            name: string;
+            sources?: components["schemas"]["ReportSource"][];
+            /**
+             * Format: int64
+             * @description Seconds shown; absent: the type's or the page's range
+             */
+            span_s?: number;
+            /**
+             * Format: int64
+             * @description Seconds between rows or points
+             */
+            step_s?: number;
+            /** @description Content of type text */
+            text?: string;
+            /**
+             * Format: int64
+             * @description Keys shown, the largest by the first value column; absent: a trend shows the total
+             */
+            top?: number;
+            /** @enum {string} */
+            type: "table_10m" | "trend" | "keys_now" | "keys_minutes" | "minutes_keys" | "table_second" | "keys_second" | "key_map" | "spm_table" | "single_value" | "pie" | "bar" | "text" | "promql";
+            /**
+             * Format: int64
+             * @description Columns of the grid; default 12
+             */
+            width?: number;
+        };
+        ReportAnswer: {
+            data?: components["schemas"]["ReportData"];
+            error?: components["schemas"]["Error"];
+        };
+        ReportAnswers: {
+            reports: components["schemas"]["ReportAnswer"][];
+        };
+        ReportCell: {
+            /** @enum {string} */
+            level?: "orange" | "red";
+            /**
+             * Format: double
+             * @description Absent: there is none
+             */
+            value?: number;
+        };
+        ReportColumn: {
+            /** @description Address opened from the number; ${key} ${time} ${app} ${value} are replaced, URL-encoded */
+            diagnosis_link?: string;
+            /** @enum {string} */
+            direction?: "above" | "below";
+            figure?: string;
+            figure_b?: string;
+            format?: components["schemas"]["ReportFormat"];
+            /** @enum {string} */
+            function?: "time" | "value" | "value_yesterday" | "value_last_week" | "ring_diff" | "ring_pct" | "day_diff" | "day_pct" | "week_diff" | "week_pct" | "a_plus_b" | "a_minus_b" | "a_times_b" | "a_div_b";
+            /** @description Common heading over neighbouring columns */
+            header_group?: string;
+            /** @description Values of the key columns, separated by commas; . for any */
+            key_supplement?: string;
+            name: string;
+            /** Format: double */
+            orange_threshold?: number;
+            /** Format: double */
+            red_threshold?: number;
+            source?: string;
+            /** @description Second operand; default the first source */
+            source_b?: string;
+        };
+        ReportData: {
+            columns: components["schemas"]["ReportHead"][];
+            /**
+             * Format: int64
+             * @description End of what is covered, not included
+             */
+            end_ms: number;
+            /** @description Settled stretches of time that lack agents */
+            incomplete: components["schemas"]["ReportStretch"][];
+            /** @description Headings of the key columns */
+            keys: string[];
+            /**
+             * Format: int64
+             * @description Keys that there are; rows and lines have the largest
+             */
+            keys_total: number;
+            lines: components["schemas"]["ReportLine"][];
+            /**
+             * Format: int64
+             * @description Values from here on may still grow; absent: none
+             */
+            open_from_ms?: number;
+            /** @description What the shown keys leave of the total, where that can be told */
+            rest?: components["schemas"]["ReportRow"];
+            rows: components["schemas"]["ReportRow"][];
+            /** @description How complete and exact the numbers are, by source */
+            sources: components["schemas"]["ReportSourceState"][];
+            /**
+             * Format: int64
+             * @description Start of what is covered
+             */
+            start_ms: number;
+            /**
+             * Format: int64
+             * @description How much time one value covers
+             */
+            step_ms: number;
+            /** @description Chosen variables that a source does not have */
+            unfiltered: string[];
+            warnings: string[];
+        };
+        ReportFormat: {
+            /** Format: int64 */
+            decimals?: number;
+            /**
+             * @description percent writes 95 as 95 %
+             * @enum {string}
+             */
+            style?: "number" | "thousands" | "percent" | "bytes" | "ms";
+            unit?: string;
+        };
+        ReportHead: {
+            /** @description Address opened from the number; ${key} ${time} ${app} ${value} are replaced, URL-encoded */
+            diagnosis_link?: string;
+            /** @enum {string} */
+            direction?: "above" | "below";
+            figure?: string;
+            figure_b?: string;
+            format?: components["schemas"]["ReportFormat"];
+            /** @enum {string} */
+            function?: "time" | "value" | "value_yesterday" | "value_last_week" | "ring_diff" | "ring_pct" | "day_diff" | "day_pct" | "week_diff" | "week_pct" | "a_plus_b" | "a_minus_b" | "a_times_b" | "a_div_b";
+            /** @description Common heading over neighbouring columns */
+            header_group?: string;
+            /** @description Key of a column of minutes_keys */
+            key?: string[];
+            /** @description Values of the key columns, separated by commas; . for any */
+            key_supplement?: string;
+            /** @description A value over several windows or keys is the largest of theirs */
+            largest?: boolean;
+            name: string;
+            /** Format: double */
+            orange_threshold?: number;
+            /** Format: double */
+            red_threshold?: number;
+            source?: string;
+            /** @description Second operand; default the first source */
+            source_b?: string;
+            /**
+             * Format: int64
+             * @description Time of a column of keys_minutes
+             */
+            start_ms?: number;
+            unit?: string;
+        };
+        ReportLine: {
+            /**
+             * Format: int64
+             * @description Index in columns
+             */
+            column: number;
+            /** @description Of a line per key */
+            key?: string[];
+            /**
+             * @description The line is that of a day or week earlier
+             * @enum {string}
+             */
+            shift?: "day" | "week";
+            values: (number | null)[];
+        };
+        ReportQuestion: {
+            /** @description Values of variables; of an absent one all */
+            chosen?: {
+                [key: string]: string[];
+            };
+            /** @description Trends show these earlier times too */
+            compare?: ("day" | "week")[];
+            /**
+             * Format: int64
+             * @description Unix milliseconds, not included
+             */
+            end: number;
+            reports: components["schemas"]["Report"][];
+            /**
+             * Format: int64
+             * @description Unix milliseconds, included
+             */
+            start: number;
+            variables?: components["schemas"]["DashboardVariable"][];
+        };
+        ReportRow: {
+            cells: components["schemas"]["ReportCell"][];
+            /**
+             * Format: double
+             * @description Least share of expected agents that reported, 0 to 1; absent: not known
+             */
+            completeness?: number;
+            key?: string[];
+            /** @description All its windows have settled */
+            settled: boolean;
+            /** Format: int64 */
+            start_ms?: number;
+        };
+        ReportSource: {
+            /** @description PromQL */
+            expr?: string;
+            figure?: string;
+            monitor?: string;
+            /** @description What columns call it; default the monitor's name, or expr */
+            name?: string;
+        };
+        ReportSourceState: {
+            app?: string;
+            /** Format: int64 */
+            bad_numbers: number;
+            /**
+             * Format: double
+             * @description Least of all settled windows; absent: none has settled
+             */
+            completeness?: number;
+            /** Format: int64 */
+            keys_dropped: number;
+            /** Format: int64 */
+            lines_bad: number;
+            /** Format: int64 */
+            lines_late: number;
+            /** Format: int64 */
+            lost_bytes: number;
+            monitor?: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description The following is told from this time on
+             */
+            since_ms?: number;
+            /** Format: int64 */
+            throttled_bytes: number;
+            title?: string;
+            /** @description Why nothing of this is known */
+            unknown?: string;
+        };
+        ReportStretch: {
+            /** Format: int64 */
+            end_ms: number;
+            /** Format: int64 */
+            start_ms: number;
         };
         Rule: {
             /** Format: date-time */
@@ -7495,6 +7858,655 @@ export interface operations {
             };
         };
     };
+    listDashboards: {
+        parameters: {
+            query?: {
+                /** @description Number of the page, from 1 */
+                page?: number;
+                /** @description Rows a page */
+                page_size?: number;
+                /** @description Field to sort by; - before it for falling order */
+                sort?: string;
+                /** @description Text that must occur */
+                q?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageDashboard"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    createDashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DashboardInput"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dashboard"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getDashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dashboard"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    updateDashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DashboardInput"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dashboard"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deleteDashboard: {
+        parameters: {
+            query?: {
+                /** @description Delete only this version */
+                version?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    queryReports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReportQuestion"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportAnswers"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     listDeliveries: {
         parameters: {
             query?: {
@@ -10964,7 +11976,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Absent: all kinds */
-                kind?: "Folder" | "LogMonitor" | "Channel" | "AlarmRule" | "";
+                kind?: "Folder" | "LogMonitor" | "Channel" | "AlarmRule" | "Dashboard" | "";
             };
             header?: never;
             path: {

@@ -146,9 +146,10 @@ func (c *Console) routes(o Options) *access.Access {
 	monitors.New(monitors.Options{Resources: o.Resources, Register: o.Register, Query: o.Query, Log: o.Logger, Clock: o.Clock}).Routes(c.api)
 	folders.New(o.Resources).Routes(c.api)
 	templates.New(o.Resources, o.Register).Routes(c.api)
-	favourites.New(favouritesOf(o)).Routes(c.api)
+	marked := favourites.New(favouritesOf(o))
+	marked.Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
-	dashboards.New(o.Resources, o.Query).Routes(c.api)
+	dashboards.New(dashboards.Options{Resources: o.Resources, Query: o.Query, Favourites: marked}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,
 		RegisterAddress: agents.Reachable(o.AgentAddress), Clock: o.Clock}).Routes(c.api)

@@ -89,7 +89,7 @@ func New(version string, log *slog.Logger) *API {
 var schemaNames = map[string]string{
 	"logrule.Spec": "LogMonitorSpec", "alarmrule.Spec": "AlarmRuleSpec", "channel.Spec": "ChannelSpec",
 	"dashboard.Spec": "DashboardSpec", "dashboard.Report": "Report", "dashboard.Column": "ReportColumn", "dashboard.Source": "ReportSource", "dashboard.Format": "ReportFormat",
-	"dashboard.Variable": "DashboardVariable",
+	"dashboard.Variable": "DashboardVariable", "dashboard.Imported": "ImportedDashboard",
 	"dashboards.Question": "ReportQuestion", "dashboards.Answers": "ReportAnswers", "dashboards.Answer": "ReportAnswer", "dashboards.Data": "ReportData", "dashboards.Head": "ReportHead",
 	"dashboards.Row": "ReportRow", "dashboards.Cell": "ReportCell", "dashboards.Line": "ReportLine", "dashboards.Stretch": "ReportStretch", "dashboards.SourceState": "ReportSourceState",
 	"alarmstate.Condition": "JudgedCondition", "alarmrule.Condition": "RuleCondition",

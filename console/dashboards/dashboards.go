@@ -5,7 +5,9 @@ package dashboards
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,16 +18,21 @@ import (
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
-// Dashboards answers the routes.
-type Dashboards struct {
-	store *resource.Store
-	query pharosv1.QueryServiceClient
+// Options of Dashboards.
+type Options struct {
+	Resources *resource.Store
+	Query     pharosv1.QueryServiceClient
+	// Favourites tells which dashboards are the caller's own.
+	Favourites interface {
+		Names(ctx context.Context, workspace, kind string) ([]string, error)
+	}
 }
 
+// Dashboards answers the routes.
+type Dashboards struct{ Options }
+
 // New returns Dashboards.
-func New(store *resource.Store, query pharosv1.QueryServiceClient) *Dashboards {
-	return &Dashboards{store, query}
-}
+func New(o Options) *Dashboards { return &Dashboards{o} }
 
 // Dashboard is a dashboard as stored.
 type Dashboard struct {
@@ -49,6 +56,7 @@ type body struct{ Body Dashboard }
 type listIn struct {
 	api.InWorkspace
 	api.ListParams
+	Which string `query:"which" enum:"key,mine," doc:"Only key dashboards, or only the caller's favourites"`
 }
 type listOut struct{ Body api.Page[Dashboard] }
 type createIn struct {
@@ -71,6 +79,7 @@ func (d *Dashboards) Routes(r *api.API) {
 	api.Route(r, "listDashboards", "GET", all, api.NeedViewer, "List dashboards", d.list)
 	api.Route(r, "createDashboard", "POST", all, api.NeedEditor, "Create a dashboard", d.create, api.OwnValidation, api.Status(http.StatusCreated))
 	api.Route(r, "queryReports", "POST", all+":query", api.NeedViewer, "Tell what reports show", d.ask)
+	api.Route(r, "importGrafanaDashboard", "POST", all+":import_grafana", api.NeedEditor, "Turn a Grafana dashboard into one of Pharos; it is not saved", d.importGrafana)
 	api.Route(r, "getDashboard", "GET", item, api.NeedViewer, "Read a dashboard", d.get)
 	api.Route(r, "updateDashboard", "PUT", item, api.NeedEditor, "Update a dashboard", d.update, api.OwnValidation)
 	api.Route(r, "deleteDashboard", "DELETE", item, api.NeedEditor, "Delete a dashboard", d.delete, api.Status(http.StatusNoContent))
@@ -90,25 +99,45 @@ func answer(o resource.Object, err error) (*body, error) {
 }
 
 func (d *Dashboards) list(ctx context.Context, in *listIn) (*listOut, error) {
-	objects, err := d.store.List(ctx, resource.KindDashboard, in.Workspace)
+	objects, err := d.Resources.List(ctx, resource.KindDashboard, in.Workspace)
 	if err != nil {
 		return nil, err
 	}
-	rows := make([]Dashboard, len(objects))
-	for i, o := range objects {
-		if rows[i], err = of(o); err != nil {
+	var mine []string
+	if in.Which == "mine" {
+		if mine, err = d.Favourites.Names(ctx, in.Workspace, "dashboard"); err != nil {
 			return nil, err
 		}
 	}
+	rows := make([]Dashboard, 0, len(objects))
+	for _, o := range objects {
+		row, err := of(o)
+		if err != nil {
+			return nil, err
+		}
+		if in.Which == "" || in.Which == "key" && row.Spec.Key || in.Which == "mine" && slices.Contains(mine, row.Name) {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b Dashboard) int {
+		switch {
+		case a.Spec.Key == b.Spec.Key:
+			return 0
+		case a.Spec.Key:
+			return -1
+		}
+		return 1
+	})
 	page, err := api.Paginate(rows, in.ListParams, func(x Dashboard) string { return x.Name + " " + x.Spec.Title }, api.Columns[Dashboard]{
-		"name": api.By(func(x Dashboard) string { return x.Name }), "title": api.By(func(x Dashboard) string { return x.Spec.Title }),
+		"reports": api.By(func(x Dashboard) int { return len(x.Spec.Reports) }),
+		"name":    api.By(func(x Dashboard) string { return x.Name }), "title": api.By(func(x Dashboard) string { return x.Spec.Title }),
 		"created_at": api.By(func(x Dashboard) int64 { return x.CreatedAt.UnixMilli() }), "updated_at": api.By(func(x Dashboard) int64 { return x.UpdatedAt.UnixMilli() }),
 	})
 	return &listOut{Body: page}, err
 }
 
 func (d *Dashboards) get(ctx context.Context, in *One) (*body, error) {
-	return answer(d.store.Get(ctx, resource.KindDashboard, in.Workspace, in.Name))
+	return answer(d.Resources.Get(ctx, resource.KindDashboard, in.Workspace, in.Name))
 }
 
 func (d *Dashboards) create(ctx context.Context, in *createIn) (*body, error) {
@@ -116,7 +145,7 @@ func (d *Dashboards) create(ctx context.Context, in *createIn) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer(d.store.Create(ctx, api.Actor(ctx), o))
+	return answer(d.Resources.Create(ctx, api.Actor(ctx), o))
 }
 
 func (d *Dashboards) update(ctx context.Context, in *updateIn) (*body, error) {
@@ -124,11 +153,11 @@ func (d *Dashboards) update(ctx context.Context, in *updateIn) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answer(d.store.Update(ctx, api.Actor(ctx), o))
+	return answer(d.Resources.Update(ctx, api.Actor(ctx), o))
 }
 
 func (d *Dashboards) delete(ctx context.Context, in *deleteIn) (*struct{}, error) {
-	return nil, d.store.Delete(ctx, api.Actor(ctx), resource.KindDashboard, in.Workspace, in.Name, in.Version)
+	return nil, d.Resources.Delete(ctx, api.Actor(ctx), resource.KindDashboard, in.Workspace, in.Name, in.Version)
 }
 
 type askIn struct {
@@ -168,4 +197,22 @@ func (d *Dashboards) ask(ctx context.Context, in *askIn) (*askOut, error) {
 	}
 	g.Wait() // its functions return no error
 	return &askOut{Body: out}, ctx.Err()
+}
+
+// GrafanaImport holds a dashboard as Grafana exports it.
+type GrafanaImport struct {
+	Dashboard json.RawMessage `json:"dashboard" doc:"JSON model of a Grafana dashboard"`
+}
+type importIn struct {
+	api.InWorkspace
+	Body GrafanaImport
+}
+type importOut struct{ Body dashboard.Imported }
+
+func (d *Dashboards) importGrafana(_ context.Context, in *importIn) (*importOut, error) {
+	imported, err := dashboard.FromGrafana(in.Body.Dashboard)
+	if err != nil {
+		return nil, api.BadField("dashboard", "bad_json", "%v", err)
+	}
+	return &importOut{Body: imported}, nil
 }

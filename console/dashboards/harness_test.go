@@ -82,7 +82,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, store: s, live: &live{windows: map[string]*pharosv1.MonitorWindowsResponse{}}, now: time.Now().Truncate(time.Hour).UnixMilli()}
-	w.Dashboards = New(resource.NewStore(db, box, resource.Builtin(nil)...), serve(t, query.New(query.Options{Store: s, Live: w.live})))
+	w.Dashboards = New(Options{Resources: resource.NewStore(db, box, resource.Builtin(nil)...), Query: serve(t, query.New(query.Options{Store: s, Live: w.live}))})
 	return w
 }
 
@@ -109,7 +109,7 @@ func serve(t testing.TB, s *query.Service) pharosv1.QueryServiceClient {
 // monitor defines a monitor; its windows are complete, and settled up to now, unless told otherwise.
 func (w *world) monitor(name, spec string) {
 	w.t.Helper()
-	o, err := w.Dashboards.store.Create(w.t.Context(), audit.Actor{Name: "test"}, resource.Object{
+	o, err := w.Resources.Create(w.t.Context(), audit.Actor{Name: "test"}, resource.Object{
 		APIVersion: resource.APIVersion, Kind: resource.KindLogMonitor, Metadata: resource.Metadata{Name: name, Workspace: "shop"}, Spec: json.RawMessage(spec)})
 	if err != nil {
 		w.t.Fatal(err)

@@ -50,14 +50,14 @@ func (d *Dashboards) answer(ctx context.Context, workspace string, q *Question, 
 	if err := spec.Validate("spec"); err != nil {
 		return nil, err
 	}
-	r := &run{query: d.query, workspace: workspace, question: q, asked: shared, report: spec.Reports[0], monitors: map[string]monitor{},
+	r := &run{query: d.Query, workspace: workspace, question: q, asked: shared, report: spec.Reports[0], monitors: map[string]monitor{},
 		data: &Data{Keys: []string{}, Columns: []Head{}, Rows: []Row{}, Lines: []Line{}, Sources: []SourceState{}, Incomplete: []Stretch{}, Unfiltered: []string{}, Warnings: []string{}}}
 	byName := map[string]monitor{}
 	for _, src := range r.report.Sources {
 		if src.Monitor == "" {
 			continue
 		}
-		o, err := d.store.Get(ctx, resource.KindLogMonitor, workspace, src.Monitor)
+		o, err := d.Resources.Get(ctx, resource.KindLogMonitor, workspace, src.Monitor)
 		if err != nil {
 			return nil, err
 		}
@@ -203,9 +203,10 @@ func (r *run) where(o operand, c dashboard.Column) map[string][]string {
 		if len(values) == 0 {
 			continue
 		}
-		at := slices.IndexFunc(o.monitor.GroupBy, func(g string) bool { return g == name || figures.Label(g) == name })
+		wanted := r.labelOf(name)
+		at := slices.IndexFunc(o.monitor.GroupBy, func(g string) bool { return g == wanted || figures.Label(g) == wanted })
 		switch {
-		case at < 0 && name == "app" && slices.Contains(values, o.monitor.App):
+		case at < 0 && wanted == "app" && slices.Contains(values, o.monitor.App):
 		case at < 0:
 			if !slices.Contains(r.data.Unfiltered, name) {
 				r.data.Unfiltered = append(r.data.Unfiltered, name)
@@ -215,6 +216,16 @@ func (r *run) where(o operand, c dashboard.Column) map[string][]string {
 		}
 	}
 	return where
+}
+
+// labelOf is the label or key column that a variable narrows.
+func (r *run) labelOf(variable string) string {
+	for _, v := range r.question.Variables {
+		if v.Name == variable && v.Label != "" {
+			return v.Label
+		}
+	}
+	return variable
 }
 
 // totals selects all keys merged.

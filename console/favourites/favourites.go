@@ -1,5 +1,5 @@
-// Package favourites keeps what a person wants at hand: monitors, agents and
-// hosts, per workspace. Nobody sees the favourites of another person.
+// Package favourites keeps what a person wants at hand: monitors, dashboards,
+// agents and hosts, per workspace. Nobody sees the favourites of another person.
 package favourites
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/internal/dashboard"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/meta"
 	"github.com/pharos-stack/pharos/internal/resource"
@@ -22,9 +23,10 @@ import (
 
 // The kinds of favourites.
 const (
-	Monitor = "monitor"
-	Agent   = "agent"
-	Host    = "host"
+	Monitor   = "monitor"
+	Dashboard = "dashboard"
+	Agent     = "agent"
+	Host      = "host"
 )
 
 // MaxFavourites of a person in a workspace.
@@ -64,9 +66,9 @@ func New(o Options) *Favourites {
 
 // Favourite is something that a person has marked.
 type Favourite struct {
-	Kind string `json:"kind" enum:"monitor,agent,host"`
-	// Name of a monitor or host, id of an agent.
-	Name      string `json:"name" doc:"Name of a monitor or host, id of an agent"`
+	Kind string `json:"kind" enum:"monitor,dashboard,agent,host"`
+	// Name of a monitor, dashboard or host, id of an agent.
+	Name      string `json:"name" doc:"Name of a monitor, dashboard or host, id of an agent"`
 	Title     string `json:"title" doc:"What people call it"`
 	CreatedMs int64  `json:"created_ms"`
 	// Gone says that there is no such thing any more, as far as is known.
@@ -75,15 +77,15 @@ type Favourite struct {
 
 // FavouriteList holds the favourites of a person in a workspace.
 type FavouriteList struct {
-	Items []Favourite `json:"items" doc:"Monitors, agents, hosts, each by title"`
+	Items []Favourite `json:"items" doc:"Monitors, dashboards, agents, hosts, each by title"`
 }
 type listOut struct{ Body FavouriteList }
 
 // Key names a favourite.
 type Key struct {
 	api.InWorkspace
-	Kind string `path:"kind" enum:"monitor,agent,host"`
-	Name string `path:"name" doc:"Name of a monitor or host, id of an agent"`
+	Kind string `path:"kind" enum:"monitor,dashboard,agent,host"`
+	Name string `path:"name" doc:"Name of a monitor, dashboard or host, id of an agent"`
 }
 
 // Routes registers the routes.
@@ -104,13 +106,23 @@ func (f *Favourites) known(ctx context.Context, workspace string) (known, error)
 	if err != nil {
 		return nil, err
 	}
-	k := known{Monitor: {}}
+	k := known{Monitor: {}, Dashboard: {}}
 	for _, o := range objects {
 		spec, err := resource.SpecOf[logrule.Spec](o)
 		if err != nil {
 			return nil, err
 		}
 		k[Monitor][o.Metadata.Name] = spec.Title
+	}
+	if objects, err = f.Resources.List(ctx, resource.KindDashboard, workspace); err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		spec, err := resource.SpecOf[dashboard.Spec](o)
+		if err != nil {
+			return nil, err
+		}
+		k[Dashboard][o.Metadata.Name] = spec.Title
 	}
 	answer, err := f.Register.ListAgents(ctx, &pharosv1.ListAgentsRequest{})
 	if err != nil {
@@ -147,7 +159,7 @@ func (f *Favourites) list(ctx context.Context, in *api.InWorkspace) (*listOut, e
 		title, there := things[r.Name]
 		out.Items = append(out.Items, Favourite{Kind: r.Kind, Name: r.Name, Title: cmp.Or(title, r.Name), CreatedMs: r.CreatedMs, Gone: asked && !there})
 	}
-	rank := func(kind string) int { return slices.Index([]string{Monitor, Agent, Host}, kind) }
+	rank := func(kind string) int { return slices.Index([]string{Monitor, Dashboard, Agent, Host}, kind) }
 	slices.SortFunc(out.Items, func(a, b Favourite) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title)), strings.Compare(a.Name, b.Name))
 	})
@@ -182,6 +194,20 @@ func (f *Favourites) add(ctx context.Context, in *Key) (*struct{}, error) {
 		return nil, fmt.Errorf("cannot keep favourite %s %q: %w", in.Kind, in.Name, err)
 	}
 	return nil, nil
+}
+
+// Names returns what of a kind the caller has marked in a workspace.
+func (f *Favourites) Names(ctx context.Context, workspace, kind string) ([]string, error) {
+	p, refused := api.Caller(ctx)
+	if refused != nil {
+		return nil, refused
+	}
+	var names []string
+	err := f.DB.NewSelect().Model((*row)(nil)).Column("name").Where("user_id = ? AND workspace = ? AND kind = ?", p.UserID, workspace, kind).Scan(ctx, &names)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list favourites: %w", err)
+	}
+	return names, nil
 }
 
 // Prune removes the favourites of people and workspaces that are gone.

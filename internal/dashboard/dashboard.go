@@ -34,8 +34,10 @@ type Spec struct {
 
 // Variable is a choice at the top of the page, such as the AZ.
 type Variable struct {
-	// Name is a label or key column of monitors; expressions write ${name}.
-	Name string `json:"name" yaml:"name" minLength:"1" maxLength:"64" doc:"Label or key column of monitors; expressions write ${name}"`
+	// Name is what expressions call it: ${name}.
+	Name string `json:"name" yaml:"name" minLength:"1" maxLength:"64" doc:"What expressions call it: ${name}"`
+	// Label or key column of monitors that it narrows. Default the name.
+	Label string `json:"label,omitempty" yaml:"label,omitempty" maxLength:"64" doc:"Label or key column of monitors that it narrows; default the name"`
 	// Title is what people see. Default the name.
 	Title string `json:"title,omitempty" yaml:"title,omitempty" maxLength:"64"`
 }

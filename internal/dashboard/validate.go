@@ -37,6 +37,9 @@ func (s Spec) Validate(prefix string) error {
 		if n := utf8.RuneCountInString(v.Name); n < 1 || n > 64 || strings.ContainsAny(v.Name, "{}$") {
 			es.Add(at+".name", "bad_name", "%q; give 1 to 64 characters without $ { }", v.Name)
 		}
+		if utf8.RuneCountInString(v.Label) > 64 {
+			es.Add(at+".label", "too_long", "at most 64 characters")
+		}
 		if utf8.RuneCountInString(v.Title) > 64 {
 			es.Add(at+".title", "too_long", "at most 64 characters")
 		}

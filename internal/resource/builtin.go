@@ -71,7 +71,6 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 
 func dashboardKind() Kind {
 	kind := NewKind[dashboard.Spec](KindDashboard, "dsh_")
-	kind.Filed = true
 	kind.Refs = func(spec any) []Ref {
 		var refs []Ref
 		for i, r := range spec.(dashboard.Spec).Reports {

@@ -89,6 +89,15 @@ export async function queryInstant(workspace: string, expr: string, time: number
   return prom(workspace, 'query', { query: expr, time: String(time / 1000) }, signal)
 }
 
+/** labelValues lists the values of a label, of the series that match. */
+export async function labelValues(workspace: string, label: string, match: string | undefined, signal?: AbortSignal): Promise<string[]> {
+  const query = match === undefined ? '' : '?' + new URLSearchParams({ 'match[]': match }).toString()
+  const res = await fetch(`/prometheus/api/v1/label/${encodeURIComponent(label)}/values${query}`, { signal, credentials: 'same-origin', headers: { 'X-Pharos-Workspace': workspace, Accept: 'application/json' } })
+  const json = (await res.json()) as { status: string; errorType?: string; error?: string; data?: string[] }
+  if (json.status !== 'success') throw new ApiError(res.status, json.errorType ?? 'query_failed', json.error ?? res.statusText)
+  return json.data ?? []
+}
+
 /** labelText writes a label set without its name, or the name when there are no labels. */
 export function labelText(labels: Record<string, string>, hide: readonly string[] = []): string {
   const rest = Object.entries(labels).filter(([k]) => k !== '__name__' && !hide.includes(k))

@@ -534,6 +534,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/dashboards:import_grafana": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Turn a Grafana dashboard into one of Pharos; it is not saved */
+        post: operations["importGrafanaDashboard"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/dashboards:query": {
         parameters: {
             query?: never;
@@ -1412,7 +1429,9 @@ export interface components {
             variables?: components["schemas"]["DashboardVariable"][];
         };
         DashboardVariable: {
-            /** @description Label or key column of monitors; expressions write ${name} */
+            /** @description Label or key column of monitors that it narrows; default the name */
+            label?: string;
+            /** @description What expressions call it: ${name} */
             name: string;
             title?: string;
         };
@@ -1585,14 +1604,14 @@ export interface components {
             /** @description There is no such thing any more */
             gone: boolean;
             /** @enum {string} */
-            kind: "monitor" | "agent" | "host";
-            /** @description Name of a monitor or host, id of an agent */
+            kind: "monitor" | "dashboard" | "agent" | "host";
+            /** @description Name of a monitor, dashboard or host, id of an agent */
             name: string;
             /** @description What people call it */
             title: string;
         };
         FavouriteList: {
-            /** @description Monitors, agents, hosts, each by title */
+            /** @description Monitors, dashboards, agents, hosts, each by title */
             items: components["schemas"]["Favourite"][];
         };
         FileEntry: {
@@ -1683,6 +1702,10 @@ export interface components {
             /** @description Name people see, unique among its siblings */
             title: string;
         };
+        GrafanaImport: {
+            /** @description JSON model of a Grafana dashboard */
+            dashboard: unknown;
+        };
         Host: {
             arch: string;
             /** Format: int32 */
@@ -1715,6 +1738,13 @@ export interface components {
             /** @description Channels that rules name and that are not here */
             missing_channels: string[];
         };
+        ImportedDashboard: {
+            /** @description What else could not be taken over */
+            notes: string[];
+            /** @description What became of each panel, in their order */
+            panels: components["schemas"]["ImportedPanel"][];
+            spec: components["schemas"]["DashboardSpec"];
+        };
         ImportedItem: {
             /** @description Name it has here: another one for a copy */
             as: string;
@@ -1728,6 +1758,16 @@ export interface components {
             /** @description App that no agent runs yet; collecting begins when one does */
             pending_app?: string;
             title: string;
+        };
+        ImportedPanel: {
+            /** @description What was not taken over, and why */
+            notes: string[];
+            report?: string;
+            /** @enum {string} */
+            result: "taken" | "partly" | "left_out";
+            title: string;
+            /** @description Type of the panel in Grafana */
+            type: string;
         };
         Item: {
             /** @enum {string} */
@@ -7869,6 +7909,8 @@ export interface operations {
                 sort?: string;
                 /** @description Text that must occur */
                 q?: string;
+                /** @description Only key dashboards, or only the caller's favourites */
+                which?: "key" | "mine" | "";
             };
             header?: never;
             path: {
@@ -8399,6 +8441,114 @@ export interface operations {
             };
         };
     };
+    importGrafanaDashboard: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GrafanaImport"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportedDashboard"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     queryReports: {
         parameters: {
             query?: never;
@@ -8735,8 +8885,8 @@ export interface operations {
             path: {
                 /** @description Name of the workspace */
                 workspace: string;
-                kind: "monitor" | "agent" | "host";
-                /** @description Name of a monitor or host, id of an agent */
+                kind: "monitor" | "dashboard" | "agent" | "host";
+                /** @description Name of a monitor, dashboard or host, id of an agent */
                 name: string;
             };
             cookie?: never;
@@ -8840,8 +8990,8 @@ export interface operations {
             path: {
                 /** @description Name of the workspace */
                 workspace: string;
-                kind: "monitor" | "agent" | "host";
-                /** @description Name of a monitor or host, id of an agent */
+                kind: "monitor" | "dashboard" | "agent" | "host";
+                /** @description Name of a monitor, dashboard or host, id of an agent */
                 name: string;
             };
             cookie?: never;

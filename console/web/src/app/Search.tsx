@@ -5,7 +5,7 @@ import { Input, Modal } from 'antd'
 import { useDeferredValue, useState } from 'react'
 import { useNavigate } from 'react-router'
 import { get, inWorkspace } from '../api/client'
-import type { Agent, List, Monitor, Rule } from '../api/types'
+import type { Agent, Dashboard, List, Monitor, Rule } from '../api/types'
 import { useT } from '../i18n'
 import { sections } from './nav'
 import { useSession } from './session'
@@ -40,12 +40,13 @@ function SearchBox({ onClose }: { onClose: () => void }) {
     queryKey: ['search', workspace, q],
     queryFn: async ({ signal }) => {
       const part = { q, page_size: 6 }
-      const [monitors, rules, agents] = await Promise.all([
+      const [monitors, dashboards, rules, agents] = await Promise.all([
         get<List<Monitor>>(inWorkspace(workspace, 'monitors'), part, signal),
+        get<List<Dashboard>>(inWorkspace(workspace, 'dashboards'), part, signal),
         get<List<Rule>>(inWorkspace(workspace, 'alarm_rules'), part, signal),
         get<List<Agent>>('/api/v1/agents', part, signal),
       ])
-      return { monitors: monitors.items, rules: rules.items, agents: agents.items }
+      return { monitors: monitors.items, dashboards: dashboards.items, rules: rules.items, agents: agents.items }
     },
     placeholderData: (old) => old,
   })
@@ -55,6 +56,7 @@ function SearchBox({ onClose }: { onClose: () => void }) {
       id: 'p' + s.path, to: s.path === '' ? base : `${base}/${s.path}`, title: t(s.text), detail: 'g ' + s.key, kind: t('search.page'),
     })),
     ...(found.data?.monitors ?? []).map((m) => ({ id: 'm' + m.id, to: `${base}/monitors/${m.name}`, title: m.spec.title, detail: m.name, kind: t('search.monitor') })),
+    ...(found.data?.dashboards ?? []).map((d) => ({ id: 'd' + d.id, to: `${base}/dashboards/${d.name}`, title: d.spec.title, detail: d.name, kind: t('search.dashboard') })),
     ...(found.data?.rules ?? []).map((r) => ({ id: 'r' + r.id, to: `${base}/rules/${r.name}`, title: r.spec.title, detail: r.name, kind: t('search.rule') })),
     ...(found.data?.agents ?? []).map((a) => ({ id: 'a' + a.agent_id, to: `${base}/agents/${a.agent_id}`, title: a.host.hostname, detail: a.host.ip, kind: t('search.agent') })),
   ]

@@ -37,6 +37,10 @@ export function Shell() {
     // The browser has the choice already; keeping it with the user is for other browsers.
     void patch('/api/v1/me', p).catch(() => undefined)
   }
+  // A wall shows the page alone.
+  if (new URLSearchParams(location.search).get('wall') === '1') {
+    return <div className="content wall"><Boundary key={location.pathname}><Suspense fallback={<div className="page"><Skeleton active paragraph={{ rows: 8 }} /></div>}><Outlet key={workspace} /></Suspense></Boundary></div>
+  }
   return (
     <Layout className="shell">
       <a className="skip" href="#main">{t('shell.skip')}</a>

@@ -39,7 +39,7 @@ export function Star({ kind, name, small }: { kind: FavouriteKind; name: string;
   )
 }
 
-const pages: Record<FavouriteKind, string> = { monitor: 'monitors', agent: 'agents', host: 'hosts' }
+const pages: Record<FavouriteKind, string> = { monitor: 'monitors', dashboard: 'dashboards', agent: 'agents', host: 'hosts' }
 
 /** Favourites is the list on the home page; it is not there while nothing is marked. */
 export function Favourites() {

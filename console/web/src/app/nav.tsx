@@ -1,6 +1,6 @@
 /** The sections of the console: what the left navigation, search and the g keys know. Only what exists is listed. */
 import {
-  AlertOutlined, ApiOutlined, AuditOutlined, CloudServerOutlined, ClusterOutlined, CodeOutlined, DeploymentUnitOutlined, FileSearchOutlined,
+  AlertOutlined, ApiOutlined, AuditOutlined, CloudServerOutlined, ClusterOutlined, CodeOutlined, DashboardOutlined, DeploymentUnitOutlined, FileSearchOutlined,
   HomeOutlined, KeyOutlined, NotificationOutlined, SendOutlined, TeamOutlined, UsbOutlined,
 } from '@ant-design/icons'
 import type { ReactNode } from 'react'
@@ -19,6 +19,7 @@ export interface Section {
 export const sections: Section[] = [
   { path: '', text: 'nav.home', icon: <HomeOutlined />, key: 'h', group: 'nav.group.watch' },
   { path: 'monitors', text: 'nav.monitors', icon: <FileSearchOutlined />, key: 'm', group: 'nav.group.watch' },
+  { path: 'dashboards', text: 'nav.dashboards', icon: <DashboardOutlined />, key: 'b', group: 'nav.group.watch' },
   { path: 'explore', text: 'nav.explore', icon: <CodeOutlined />, key: 'e', group: 'nav.group.watch' },
   { path: 'alerts', text: 'nav.alerts', icon: <AlertOutlined />, key: 'a', group: 'nav.group.alarm' },
   { path: 'rules', text: 'nav.rules', icon: <NotificationOutlined />, key: 'r', group: 'nav.group.alarm' },

@@ -21,6 +21,8 @@ export interface ChartSeries {
   /** total is drawn as a dashed neutral line beside the keys. */
   total?: boolean
   area?: boolean
+  /** dashed is a line to compare with, in its own colour. */
+  dashed?: boolean
 }
 
 export interface Threshold {
@@ -203,7 +205,7 @@ export default function TimeChart(p: TimeChartProps) {
         ...parts.map(({ s, points, open }) => ({
           type: p.bars ? 'bar' : 'line', name: s.name, data: points, showSymbol: isSparse(points), symbol: 'circle', symbolSize: 5,
           connectNulls: false, sampling: p.bars ? undefined : 'lttb', barMaxWidth: 18,
-          color: colors.get(s.name), lineStyle: { width: 1.75, type: open ? 'dotted' : s.total ? 'dashed' : 'solid' },
+          color: colors.get(s.name), lineStyle: { width: 1.75, type: open ? 'dotted' : s.total || s.dashed ? 'dashed' : 'solid' },
           areaStyle: s.area && !open ? { opacity: 0.14 } : undefined,
           emphasis: { disabled: true },
         })),
@@ -245,7 +247,7 @@ export default function TimeChart(p: TimeChartProps) {
               <li key={s.name}>
                 <button type="button" aria-pressed={only === s.name} className={only !== null && only !== s.name ? 'off' : ''}
                   onClick={() => setOnly(only === s.name ? null : s.name)} title={exact(last, p.unit, language)}>
-                  <span className={s.total ? 'swatch total' : 'swatch'} style={{ color: colors.get(s.name) }} aria-hidden />
+                  <span className={s.total || s.dashed ? 'swatch total' : 'swatch'} style={{ color: colors.get(s.name) }} aria-hidden />
                   <span className="name">{s.name}</span> <span className="value">{short(last, p.unit)}</span>
                 </button>
               </li>

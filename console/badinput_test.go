@@ -61,7 +61,7 @@ func jsonOf(t *testing.T, v any) (out map[string]any) {
 func TestSchemasAgreeWithExamples(t *testing.T) {
 	i := start(t)
 	schemas := map[string]*jsonschema.Schema{}
-	for _, kind := range []string{"LogMonitor", "AlarmRule", "Channel"} {
+	for _, kind := range []string{"LogMonitor", "AlarmRule", "Channel", "Dashboard"} {
 		address := "/api/schemas/" + kind + ".json"
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(i.anonymous().want(200, "GET", address, nil).body))
 		if err != nil {

@@ -6,7 +6,7 @@ data=${DEMO_DATA:-$PWD/data}
 http=${DEMO_HTTP:-127.0.0.1:8080}
 shop=${SHOP_ADDR:-127.0.0.1:8090}
 mkdir -p "$data/shop"
-trap 'trap - EXIT; kill 0' EXIT INT TERM
+trap 'trap - EXIT INT TERM; kill 0' EXIT INT TERM
 
 password_file="$data/demo-password"
 [ -e "$password_file" ] || (umask 077; head -c 12 /dev/urandom | base64 | tr '+/' 'ab' > "$password_file")

@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ func (r *run) fetch(ctx context.Context, o operand, s selection, g grid, shiftMs
 }
 
 // fetchExpr reads an expression. Several moments stand for themselves, as in
-// other tools; a single one is the end of what is shown.
+// other tools; a single one is the last that is shown.
 func (r *run) fetchExpr(ctx context.Context, o operand, g grid, shiftMs int64) (*frame, error) {
 	chosen := map[string]string{}
 	for name, v := range r.question.Chosen {
@@ -125,17 +126,34 @@ func (r *run) fetchExpr(ctx context.Context, o operand, g grid, shiftMs int64) (
 	expr := dashboard.Expression(o.source.Expr, r.question.Variables, chosen, g.step, g.end()-g.start)
 	first := g.start - shiftMs
 	if g.n == 1 {
-		first += g.step
+		first += g.step - 1
 	}
 	series, err := r.ask(ctx, expr, first, g)
 	if err != nil {
 		return nil, err
 	}
 	out := &frame{rows: make(map[string]*values, len(series)), alone: len(series) == 1}
+	common := commonLabels(series)
 	for _, one := range series {
-		out.put([]string{labelText(one.GetLabels())}, one, first, g)
+		var key []string
+		if len(series) > 1 {
+			key = []string{labelText(one.GetLabels(), common)}
+		}
+		out.put(key, one, first, g)
 	}
 	return out, nil
+}
+
+// commonLabels are the labels that are the same in all series: they tell nothing apart.
+func commonLabels(series []*pharosv1.QuerySeries) map[string]string {
+	if len(series) == 0 {
+		return nil
+	}
+	common := maps.Clone(series[0].GetLabels())
+	for _, one := range series[1:] {
+		maps.DeleteFunc(common, func(name, value string) bool { return one.GetLabels()[name] != value })
+	}
+	return common
 }
 
 // ask evaluates an expression once for all reports of a question: their
@@ -190,16 +208,13 @@ func (f *frame) put(key []string, series *pharosv1.QuerySeries, first int64, g g
 	f.rows[idOf(key)] = v
 }
 
-// labelText writes a label set as people read it; without labels its name.
-func labelText(labels map[string]string) string {
+// labelText writes a label set as people read it, without what is common.
+func labelText(labels, common map[string]string) string {
 	var parts []string
 	for name, value := range labels {
-		if name != "__name__" {
+		if _, same := common[name]; !same {
 			parts = append(parts, name+"="+value)
 		}
-	}
-	if len(parts) == 0 {
-		return labels["__name__"]
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, ", ")

@@ -237,7 +237,6 @@ func TestVariables(t *testing.T) {
 	d = w.ask(`{"name":"x","type":"single_value","sources":[{"expr":"sum(trades:count{cloud=~\"$cloud\"})"}]}`,
 		func(q *Question) {
 			east(q)
-			q.End -= 30_000 // within the last window
 			q.Variables = []dashboard.Variable{{Name: "cloud"}}
 		})
 	if len(d.Rows) != 1 || d.Rows[0].Cells[0].Value == nil {
@@ -305,4 +304,25 @@ func TestOneBadReportStopsNoOther(t *testing.T) {
 	if a := w.try(`{"name":"x","type":"promql","sources":[{"expr":"sum("}]}`); a.Error == nil {
 		t.Error("a broken expression gave an answer")
 	}
+}
+
+func TestExpressions(t *testing.T) {
+	w := trades(t)
+	d := w.ask(`{"name":"x","type":"promql","span_s":60,"step_s":60,"sources":[{"expr":"sum by (cloud) (trades:count)"}]}`)
+	a, b := 0.0, 0.0
+	for g := range goods {
+		a, b = a+tradesAt(g, 0, -1).count, b+tradesAt(g, 1, -1).count
+	}
+	w.same("by series", lines(d), fmt.Sprintf("0 cloud=west: %.10g\n0 cloud=east: %.10g\n", b, a))
+	// Labels that are the same everywhere tell nothing apart.
+	d = w.ask(`{"name":"x","type":"single_value","sources":[{"expr":"trades:count{cloud=\"east\"}"}]}`)
+	keys := []string{}
+	for _, r := range d.Rows {
+		keys = append(keys, strings.Join(r.Key, ","))
+	}
+	if strings.Join(keys, " ") != "goods=plum goods=pear goods=apple" {
+		t.Errorf("keys %q", keys)
+	}
+	d = w.ask(`{"name":"x","type":"trend","span_s":60,"step_s":60,"sources":[{"name":"a","expr":"sum(trades:count)"},{"name":"b","expr":"sum(trades:count{cloud=\"east\"})"}],"columns":[{"name":"share","source":"b","function":"a_div_b","source_b":"a"}]}`)
+	w.same("share", lines(d), fmt.Sprintf("0 : %.10g\n", a/(a+b)))
 }

@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -108,7 +109,11 @@ func (r *run) defaultColumns() {
 	for _, src := range r.report.Sources {
 		m, ok := r.monitors[src.Name]
 		if !ok || src.Figure != "" || !table {
-			columns = append(columns, dashboard.Column{Name: src.Name, Source: src.Name, Function: dashboard.Value})
+			name := cmp.Or(m.spec.Title, src.Expr)
+			if src.Figure != "" {
+				name = src.Figure
+			}
+			columns = append(columns, dashboard.Column{Name: name, Source: src.Name, Function: dashboard.Value})
 			continue
 		}
 		for _, st := range m.spec.Statistics {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/internal/alarmrule"
+	"github.com/pharos-stack/pharos/internal/dashboard"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/resource"
 )
@@ -141,8 +142,8 @@ func itemsOf(objects, here []resource.Object, workspace string) []item {
 // maxCopies is how many names are tried for a copy.
 const maxCopies = 1000
 
-// rename gives monitors and rules that are there already names that are free,
-// and makes the rules look at the copies.
+// rename gives what is there already a name that is free, and makes rules and
+// dashboards look at the copies of their monitors.
 func rename(items []item, here []resource.Object) error {
 	taken := map[[2]string]bool{}
 	for _, o := range here {
@@ -154,7 +155,7 @@ func rename(items []item, here []resource.Object) error {
 	copies := map[string]string{}
 	for i := range items {
 		it := &items[i]
-		if it.old == nil || it.Kind != resource.KindLogMonitor && it.Kind != resource.KindAlarmRule {
+		if it.old == nil || it.Kind != resource.KindLogMonitor && it.Kind != resource.KindAlarmRule && it.Kind != resource.KindDashboard {
 			continue
 		}
 		name := ""
@@ -173,23 +174,35 @@ func rename(items []item, here []resource.Object) error {
 			copies[key(it.told.Name)] = name
 		}
 	}
-	return eachRule(items, func(spec *alarmrule.Spec) {
+	err := each(items, resource.KindAlarmRule, func(spec *alarmrule.Spec) {
 		for i := range spec.Conditions {
 			if name, ok := copies[key(spec.Conditions[i].Monitor)]; ok {
 				spec.Conditions[i].Monitor = name
 			}
 		}
 	})
+	if err != nil {
+		return err
+	}
+	return each(items, resource.KindDashboard, func(spec *dashboard.Spec) {
+		for i, r := range spec.Reports {
+			for j, src := range r.Sources {
+				if name, ok := copies[key(src.Monitor)]; ok {
+					spec.Reports[i].Sources[j].Monitor = name
+				}
+			}
+		}
+	})
 }
 
-// eachRule changes the rules among the items.
-func eachRule(items []item, change func(*alarmrule.Spec)) error {
+// each changes the specs of one kind among the items.
+func each[S resource.Spec[S]](items []item, kind string, change func(*S)) error {
 	for i := range items {
 		it := &items[i]
-		if it.Kind != resource.KindAlarmRule {
+		if it.Kind != kind {
 			continue
 		}
-		spec, err := resource.SpecOf[alarmrule.Spec](it.Object)
+		spec, err := resource.SpecOf[S](it.Object)
 		if err != nil {
 			return api.BadField(fmt.Sprintf("items[%d].spec", i), "bad_value", "%v", err)
 		}
@@ -212,7 +225,7 @@ func channels(items []item, here []resource.Object, takeOut bool) ([]string, err
 		there[items[i].Kind+" "+key(items[i].Metadata.Name)] = true
 	}
 	missing := []string{}
-	err := eachRule(items, func(spec *alarmrule.Spec) {
+	err := each(items, resource.KindAlarmRule, func(spec *alarmrule.Spec) {
 		gone := func(name string) bool { return !there[resource.KindChannel+" "+key(name)] }
 		for _, name := range spec.Channels {
 			if gone(name) {

@@ -1,6 +1,6 @@
 // Package templates carries log monitors from one place to another: it writes
-// chosen monitors with their folders and alarm rules as one document, and
-// takes such a document in after showing what it would do.
+// chosen monitors with their folders, alarm rules and dashboards as one
+// document, and takes such a document in after showing what it would do.
 //
 // A template is what `pharos apply` reads. It holds no channels, for they have
 // secrets, no hosts and no tokens; rules name their channels. Taking in is all
@@ -17,6 +17,7 @@ import (
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/console/resources"
 	"github.com/pharos-stack/pharos/internal/alarmrule"
+	"github.com/pharos-stack/pharos/internal/dashboard"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -41,11 +42,11 @@ type TemplateContent struct {
 
 // Template holds monitors with what belongs to them.
 type Template struct {
-	Items []resources.Item `json:"items" doc:"Folders, log monitors and alarm rules, as apply takes them"`
+	Items []resources.Item `json:"items" doc:"Folders, log monitors, alarm rules and dashboards, as apply takes them"`
 	// Channels that the rules name; they are not part of the template.
 	Channels []string `json:"channels" doc:"Names of channels that the rules send to; not part of the template"`
-	// LeftOut rules also look at monitors that were not chosen.
-	LeftOut []string `json:"left_out" doc:"Alarm rules that also look at monitors that were not chosen"`
+	// LeftOut rules and dashboards also look at monitors that were not chosen.
+	LeftOut []string `json:"left_out" doc:"Alarm rules and dashboards that also look at monitors that were not chosen"`
 }
 
 type exportIn struct {
@@ -57,7 +58,7 @@ type exportOut struct{ Body Template }
 // Routes registers the routes.
 func (t *Templates) Routes(r *api.API) {
 	const all = "/api/v1/workspaces/{workspace}/templates"
-	api.Route(r, "exportTemplate", "POST", all+":export", api.NeedViewer, "Write monitors with their folders and alarm rules as one document", t.export)
+	api.Route(r, "exportTemplate", "POST", all+":export", api.NeedViewer, "Write monitors with their folders, alarm rules and dashboards as one document", t.export)
 	api.Route(r, "importTemplate", "POST", all+":import", api.NeedEditor, "Take monitors in, or show what that would do: all, or none if one is bad", t.take)
 }
 
@@ -122,6 +123,16 @@ func (t *Templates) export(ctx context.Context, in *exportIn) (*exportOut, error
 				out.LeftOut = append(out.LeftOut, o.Metadata.Name)
 			}
 		}
+		if o.Kind == resource.KindDashboard {
+			spec, err := resource.SpecOf[dashboard.Spec](o)
+			if err != nil {
+				return nil, err
+			}
+			some, all := shows(spec, chosen)
+			if belongs = some && all; some && !all {
+				out.LeftOut = append(out.LeftOut, o.Metadata.Name)
+			}
+		}
 		if belongs {
 			out.Items = append(out.Items, resources.ItemOf(o))
 		}
@@ -158,6 +169,24 @@ func watches(spec alarmrule.Spec, monitors map[string]bool) (some, all bool) {
 			some = true
 		default:
 			all = false
+		}
+	}
+	return some, all
+}
+
+// shows reports whether a dashboard shows some of the monitors, and whether it
+// shows no others.
+func shows(spec dashboard.Spec, monitors map[string]bool) (some, all bool) {
+	all = true
+	for _, r := range spec.Reports {
+		for _, src := range r.Sources {
+			switch {
+			case src.Monitor == "":
+			case monitors[key(src.Monitor)]:
+				some = true
+			default:
+				all = false
+			}
 		}
 	}
 	return some, all

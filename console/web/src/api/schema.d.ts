@@ -1029,7 +1029,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Write monitors with their folders and alarm rules as one document */
+        /** Write monitors with their folders, alarm rules and dashboards as one document */
         post: operations["exportTemplate"];
         delete?: never;
         options?: never;
@@ -2865,9 +2865,9 @@ export interface components {
         Template: {
             /** @description Names of channels that the rules send to; not part of the template */
             channels: string[];
-            /** @description Folders, log monitors and alarm rules, as apply takes them */
+            /** @description Folders, log monitors, alarm rules and dashboards, as apply takes them */
             items: components["schemas"]["Item"][];
-            /** @description Alarm rules that also look at monitors that were not chosen */
+            /** @description Alarm rules and dashboards that also look at monitors that were not chosen */
             left_out: string[];
         };
         TemplateContent: {

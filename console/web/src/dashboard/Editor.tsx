@@ -109,7 +109,7 @@ function Form({ dashboard, initial }: { dashboard?: Dashboard; initial: Dashboar
   }
   const columns = [...new Set((monitors.data ?? []).filter((m) => reports.some((r) => r.sources?.some((s) => s.monitor === m.name))).flatMap((m) => m.spec.group_by ?? []))]
   return (
-    <Page
+    <div className={open === null ? undefined : 'beside-form'}><Page
       title={dashboard ? t('dashboard.edit', { title: dashboard.spec.title }) : t('dashboards.create')} about={t('dashboard.edit.about')}
       actions={
         <>
@@ -137,18 +137,18 @@ function Form({ dashboard, initial }: { dashboard?: Dashboard; initial: Dashboar
         </div>
       </Panel>
       {reports.length === 0 && <Panel><Teach title={t('dashboard.empty')} text={t('dashboard.empty.text')} action={<Button type="primary" icon={<PlusOutlined />} onClick={add}>{t('dashboard.addReport')}</Button>} /></Panel>}
-      <div className={open === null ? 'report-grid' : 'report-grid beside-form'}>
+      <div className="report-grid">
         {reports.map((r, i) => (
           <ReportPanel
             key={i} index={i} report={r} answer={settled.reports?.length === reports.length ? answers.data?.reports[i] : undefined} failed={answers.data ? undefined : answers.error} span={time.span} onDrop={(from) => move(from, i)}
             tools={
-              <>
+              <span className="report-tools">
                 <Button size="small" type="text" icon={<ArrowLeftOutlined />} aria-label={t('report.before', { name: r.name })} title={t('report.before', { name: r.name })} disabled={i === 0} onClick={() => move(i, i - 1)} />
                 <Button size="small" type="text" icon={<ArrowRightOutlined />} aria-label={t('report.after', { name: r.name })} title={t('report.after', { name: r.name })} disabled={i === reports.length - 1} onClick={() => move(i, i + 1)} />
                 <Button size="small" type="text" icon={<CopyOutlined />} aria-label={t('report.copy', { name: r.name })} title={t('report.copy', { name: r.name })} onClick={() => setReports((old) => [...old.slice(0, i + 1), structuredClone(r), ...old.slice(i + 1)])} />
                 <Button size="small" type="text" danger icon={<DeleteOutlined />} aria-label={t('report.delete', { name: r.name })} title={t('report.delete', { name: r.name })} onClick={() => { setReports((old) => old.filter((_, j) => j !== i)); setOpen(null) }} />
                 <Button size="small" type={open === i ? 'primary' : 'default'} icon={<EditOutlined />} aria-label={t('report.edit', { name: r.name })} onClick={() => setOpen(open === i ? null : i)}>{t('action.edit')}</Button>
-              </>
+              </span>
             }
           />
         ))}
@@ -162,6 +162,6 @@ function Form({ dashboard, initial }: { dashboard?: Dashboard; initial: Dashboar
           />
         )}
       </Drawer>
-    </Page>
+    </Page></div>
   )
 }

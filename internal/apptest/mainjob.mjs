@@ -8,14 +8,13 @@
  *   node mainjob.mjs PHAROS DIR     runs the test; DIR is empty and gets data, logs and pictures
  *   node mainjob.mjs --write FILE   is the other process: it writes the log and counts what it wrote
  */
-import { fork, spawn } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { createHmac, randomBytes } from 'node:crypto'
-import { appendFileSync, createWriteStream, mkdirSync } from 'node:fs'
+import { appendFileSync, mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { createRequire } from 'node:module'
-import { connect, createServer as listenOn } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { choose, must, run, signIn, until } from './browser.mjs'
 
 const here = fileURLToPath(import.meta.url)
 const windowMs = 10_000
@@ -63,31 +62,6 @@ function write(file) {
   process.on('disconnect', () => process.exit())
 }
 
-/** free finds a loopback port that nobody uses. */
-function free() {
-  return new Promise((done) => {
-    const s = listenOn().listen(0, '127.0.0.1', () => {
-      const { port } = s.address()
-      s.close(() => done(`127.0.0.1:${port}`))
-    })
-  })
-}
-
-/** until polls a condition; what it returns when true is the answer. */
-async function until(what, seconds, ok) {
-  const deadline = Date.now() + seconds * 1000
-  for (;;) {
-    const answer = await ok()
-    if (answer) return answer
-    if (Date.now() > deadline) throw new Error(`not within ${seconds} s: ${what}`)
-    await new Promise((done) => setTimeout(done, 250))
-  }
-}
-
-function must(condition, message) {
-  if (!condition) throw new Error(message)
-}
-
 /** robot is a receiver shaped like DingTalk's, which refuses what is not signed rightly. */
 async function robot(secret) {
   const got = []
@@ -128,84 +102,16 @@ async function robot(secret) {
 }
 
 async function main(pharos, dir) {
-  const { chromium } = createRequire(join(here, '../../../console/web/package.json'))('playwright-core')
-  const started = Date.now()
-  const say = (text) => console.log(`mainjob: ${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s  ${text}`)
   const log = join(dir, 'logs', 'trade.log')
   mkdirSync(join(dir, 'logs'), { recursive: true })
-  const [http, grpc] = [await free(), await free()]
-  const env = { ...process.env }
-  delete env.PHAROS_ADMIN_PASSWORD
-  const server = spawn(pharos, ['all', '--data', join(dir, 'data'), '--http', http, '--grpc', grpc], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  const output = createWriteStream(join(dir, 'pharos.log'))
-  let said = ''
-  server.stdout.on('data', (d) => (said += d))
-  server.stdout.pipe(output, { end: false })
-  server.stderr.pipe(output, { end: false })
   const writer = fork(here, ['--write', log])
   const secret = 'SEC' + randomBytes(16).toString('hex')
   const receiver = await robot(secret)
-  let browser
-  let page
-  let over = false
-  const crashed = []
-  const deadline = setTimeout(() => fail(new Error(`not done within ${limitMs / 60_000} minutes`)), limitMs)
-
-  const end = () => {
-    over = true
-    clearTimeout(deadline)
+  const stop = () => {
     receiver.close()
     writer.kill()
-    server.kill('SIGKILL')
   }
-  async function fail(error) {
-    if (over) return
-    over = true
-    const picture = join(dir, 'failed.png')
-    console.error(`mainjob: FAILED: ${error.message}`)
-    for (const c of crashed) console.error(`mainjob: error in the page: ${c}`)
-    if (page) await page.screenshot({ path: picture }).then(() => console.error(`mainjob: picture: ${picture}`), () => undefined)
-    console.error(`mainjob: the program's output: ${join(dir, 'pharos.log')}`)
-    await browser?.close().catch(() => undefined)
-    end()
-    process.exit(1)
-  }
-  process.on('SIGINT', () => fail(new Error('interrupted')))
-  process.on('SIGTERM', () => fail(new Error('ended from outside')))
-  server.on('exit', (code) => { if (!over) void fail(new Error(`pharos ended by itself with ${code}`)) })
-
-  try {
-    const password = await until('one-time password on stdout', 60, () => /one-time password\s+(\S+)/.exec(said)?.[1])
-    await until('the console listens', 30, () => new Promise((done) => { const c = connect(Number(http.split(':')[1]), '127.0.0.1', () => { c.destroy(); done(true) }).on('error', () => done(false)) }))
-    say('pharos runs and printed its one-time password')
-
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--no-first-run'] })
-    const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: 'en', reducedMotion: 'reduce' })
-    page = await context.newPage()
-    page.setDefaultTimeout(20_000)
-    page.on('pageerror', (e) => crashed.push(`${page.url()}: ${e.message}`))
-    // As long as the form of a new monitor asks whether to leave, the test wants to stay.
-    page.on('dialog', (d) => d.dismiss())
-    await job({ page, say, http, log, secret, receiver, writer, password })
-    must(crashed.length === 0, 'errors in the pages:\n' + crashed.join('\n'))
-    say('done')
-    await browser.close()
-    end()
-    process.exit(0)
-  } catch (error) {
-    await fail(error)
-  }
-}
-
-/** choose opens a choice field and chooses options by their text. */
-async function choose(page, field, ...texts) {
-  await field.locator('xpath=ancestor-or-self::*[contains(concat(" ", @class, " "), " ant-select ")][1]').click()
-  for (const text of texts) {
-    await page.locator('.ant-select-dropdown:not(.ant-select-dropdown-hidden) .ant-select-item-option').filter({ hasText: text }).first().click()
-  }
-  // The list of a field of several values stays open.
-  await field.press('Escape')
-  await page.locator('.ant-select-dropdown:not(.ant-select-dropdown-hidden)').waitFor({ state: 'hidden' })
+  await run({ name: 'mainjob', pharos, dir, limitMs, stop, job: (given) => job({ ...given, log, secret, receiver, writer }) })
 }
 
 async function job({ page, say, http, log, secret, receiver, writer, password }) {
@@ -214,15 +120,7 @@ async function job({ page, say, http, log, secret, receiver, writer, password })
   const button = (name, inside = page) => inside.getByRole('button', { name })
 
   // The first sign-in asks for a password of one's own.
-  await page.goto(`http://${http}/`)
-  await page.locator('input[name=username]').fill('admin')
-  await page.locator('input[name=password]').fill(password)
-  await button('Sign in').click()
-  const mine = 'lighthouse-' + randomBytes(4).toString('hex')
-  await label('New password').fill(mine)
-  await label('New password again').fill(mine)
-  await button('Change password').click()
-  await page.waitForURL(/\/w\/default/)
+  await signIn({ page, http, password }, 'lighthouse-' + randomBytes(4).toString('hex'))
   say('signed in, password changed')
 
   // A new monitor on the other process's file.

@@ -48,12 +48,15 @@ export async function pages(page, workspace = 'default') {
   const base = `/w/${workspace}`
   const ws = `/api/v1/workspaces/${workspace}`
   const first = async (path) => (await api(page, 'GET', path))?.items?.[0]
-  const [monitor, rule, agent] = [await first(`${ws}/monitors?sort=name`), await first(`${ws}/alarm_rules?sort=name`), await first('/api/v1/agents')]
+  const [monitor, dashboard, rule, agent] = [await first(`${ws}/monitors?sort=name`), await first(`${ws}/dashboards?sort=name`), await first(`${ws}/alarm_rules?sort=name`), await first('/api/v1/agents')]
   return [
     ['home', base],
     ['monitors', `${base}/monitors`],
     ...(monitor ? [['monitor', `${base}/monitors/${monitor.name}`], ['monitor-agents', `${base}/monitors/${monitor.name}?tab=agents`], ['monitor-diagnosis', `${base}/monitors/${monitor.name}?tab=diagnosis`], ['monitor-edit', `${base}/monitors/${monitor.name}/edit`]] : []),
     ['monitor-new', `${base}/monitors/new`],
+    ['dashboards', `${base}/dashboards`],
+    ...(dashboard ? [['dashboard', `${base}/dashboards/${dashboard.name}?from=now-15m&to=now&compare=day`], ['dashboard-edit', `${base}/dashboards/${dashboard.name}/edit`]] : []),
+    ['dashboard-new', `${base}/dashboards/new`],
     ['explore', `${base}/explore?q=${encodeURIComponent(monitor ? `${monitor.name}:${monitor.spec.statistics?.[0]?.name ?? 'count'}` : 'sys_cpu_util')}`],
     ['explore-table', `${base}/explore?q=sys_cpu_util&view=table`],
     ['alerts', `${base}/alerts`],

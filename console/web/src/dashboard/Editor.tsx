@@ -115,7 +115,7 @@ function Form({ dashboard, initial }: { dashboard?: Dashboard; initial: Dashboar
         <>
           <TimeBar time={time} loading={answers.isFetching} />
           <Link to={dashboard ? `${base}/${dashboard.name}` : base}><Button>{t('action.cancel')}</Button></Link>
-          <Button type="primary" loading={save.isPending} disabled={spec.title === '' || name === ''} onClick={() => save.mutate()}>{dashboard ? t('action.save') : t('editor.create')}</Button>
+          <Button type="primary" loading={save.isPending} disabled={spec.title === '' || name === ''} onClick={() => save.mutate()}>{dashboard ? t('action.save') : t('dashboard.create')}</Button>
         </>
       }
     >
@@ -128,12 +128,12 @@ function Form({ dashboard, initial }: { dashboard?: Dashboard; initial: Dashboar
           <Field label={t('dashboard.variables')} hint={t('dashboard.variables.hint')} bad={errors.below('spec.variables')}>
             {(a) => (
               <Select
-                {...a} mode="tags" value={(spec.variables ?? []).map((v) => v.name)} options={[...new Set(['app', 'az', 'cell', 'host', ...columns])].map((c) => ({ value: c, label: c }))}
+                {...a} mode="tags" style={{ width: '100%' }} value={(spec.variables ?? []).map((v) => v.name)} options={[...new Set(['app', 'az', 'cell', 'host', ...columns])].map((c) => ({ value: c, label: c }))}
                 onChange={(names: string[]) => change({ variables: names.length === 0 ? undefined : names.map((n) => spec.variables?.find((v) => v.name === n) ?? { name: n }) })}
               />
             )}
           </Field>
-          <div className="field"><Checkbox checked={spec.key ?? false} onChange={(e) => change({ key: e.target.checked || undefined })}>{t('dashboard.key.label')}</Checkbox></div>
+          <div className="field"><div><Checkbox checked={spec.key ?? false} onChange={(e) => change({ key: e.target.checked || undefined })}>{t('dashboard.key.label')}</Checkbox></div></div>
         </div>
       </Panel>
       {reports.length === 0 && <Panel><Teach title={t('dashboard.empty')} text={t('dashboard.empty.text')} action={<Button type="primary" icon={<PlusOutlined />} onClick={add}>{t('dashboard.addReport')}</Button>} /></Panel>}
@@ -154,7 +154,7 @@ function Form({ dashboard, initial }: { dashboard?: Dashboard; initial: Dashboar
         ))}
       </div>
       {reports.length > 0 && reports.length < 50 && <Button icon={<PlusOutlined />} onClick={add}>{t('dashboard.addReport')}</Button>}
-      <Drawer open={open !== null && open < reports.length} onClose={() => setOpen(null)} mask={false} size={520} title={open === null ? '' : t('report.edit', { name: reports[open]?.name ?? '' })} destroyOnHidden>
+      <Drawer open={open !== null && open < reports.length} onClose={() => setOpen(null)} mask={false} keyboard={false} size={520} title={open === null ? '' : t('report.edit', { name: reports[open]?.name ?? '' })} destroyOnHidden>
         {open !== null && reports[open] && (
           <ReportForm
             key={open} report={reports[open]} monitors={monitors.data ?? []} data={answers.data?.reports[open]?.data} errors={answers.data?.reports[open]?.error ? new FieldErrors(answers.data.reports[open].error.details) : new FieldErrors()}

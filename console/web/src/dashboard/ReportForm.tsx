@@ -74,7 +74,7 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
     <div className="stack" style={{ gap: 16 }}>
       <div className="fields">
         <Field label={t('report.name')} bad={at('name')}>{(a) => <Input {...a} maxLength={64} value={r.name} onChange={(e) => change({ name: e.target.value })} />}</Field>
-        <Field label={t('report.type')} hint={t(`reportHint.${r.type}`)} bad={at('type')}>{(a) => <Select {...a} value={r.type} onChange={setType} options={reportTypes.map((v) => ({ value: v, label: t(`reportType.${v}`) }))} />}</Field>
+        <Field label={t('report.type')} hint={t(`reportHint.${r.type}`)} bad={at('type')}>{(a) => <Select {...a} virtual={false} listHeight={480} value={r.type} onChange={setType} options={reportTypes.map((v) => ({ value: v, label: t(`reportType.${v}`) }))} />}</Field>
         <Field label={t('report.width')} hint={t('report.width.hint')} bad={at('width')}>{(a) => <Slider id={a.id} ariaLabelForHandle={t('report.width')} min={1} max={12} value={r.width || 12} onChange={(v) => change({ width: v })} />}</Field>
         <Field label={t('report.height')} hint={t('report.height.hint')} bad={at('height')}>{(a) => <InputNumber {...a} min={80} max={2000} value={r.height || null} onChange={(v) => change({ height: v ?? undefined })} />}</Field>
         <Field label={t('report.link')} bad={at('link')} wide>{(a) => <Input {...a} placeholder="https://" value={r.link ?? ''} onChange={(e) => change({ link: e.target.value || undefined })} />}</Field>

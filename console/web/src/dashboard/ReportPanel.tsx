@@ -32,6 +32,7 @@ interface Props {
 }
 
 export function ReportPanel({ report, answer, failed, span, onZoom, tools, onDrop, index }: Props) {
+  const t = useT()
   const data = answer?.data
   const error = answer?.error ? new ApiError(422, answer.error.code, answer.error.message, answer.error.details, answer.error.request_id) : failed
   return (
@@ -46,7 +47,7 @@ export function ReportPanel({ report, answer, failed, span, onZoom, tools, onDro
         <div className="panel-extra">{data && <About data={data} />}{tools}</div>
       </div>
       <div className="panel-body">
-        {error ? <ErrorNote error={error} /> : !data ? (report.type === 'text' ? <Text report={report} /> : <Skeleton active paragraph={{ rows: 4 }} />) : <Body report={report} data={data} span={span} onZoom={onZoom} />}
+        {report.type !== 'text' && !report.sources?.some((s) => s.monitor || s.expr) ? <p className="muted">{t('report.chooseSource')}</p> : error ? <ErrorNote error={error} /> : !data ? (report.type === 'text' ? <Text report={report} /> : <Skeleton active paragraph={{ rows: 4 }} />) : <Body report={report} data={data} span={span} onZoom={onZoom} />}
       </div>
     </section>
   )

@@ -63,6 +63,7 @@ test-browser: build
 
 bench: agent server
 	$(GO) run ./internal/bench
+	$(GO) test -run '^$$' -bench Dashboard -benchtime 10x ./console/dashboards
 
 # Long runs; the last figures are in docs/benchmarks.md.
 soak: build

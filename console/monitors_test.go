@@ -212,10 +212,10 @@ func TestKeysTable(t *testing.T) {
 	c.want(201, "POST", ws+"/monitors", monitorBody)
 	i.query.set(func(f *fakeQuery) {
 		f.results = map[string]*pharosv1.QueryResponse{
-			"sum by (city) (sum_over_time(trades:count[3600000ms]))":                                                                          vector("Hangzhou", 5.0, "Beijing", 7.0),
-			"sum by () (sum_over_time(trades:count:total[3600000ms]))":                                                                        vector("", 20.0),
-			"sum by (city) (sum_over_time(trades:avg_ms_sum[3600000ms])) / sum by (city) (sum_over_time(trades:avg_ms_count[3600000ms]))":     vector("Hangzhou", 12.5, "Beijing", math.NaN()),
-			"sum by () (sum_over_time(trades:avg_ms_sum:total[3600000ms])) / sum by () (sum_over_time(trades:avg_ms_count:total[3600000ms]))": vector("", 11.0),
+			"sum by (city) (sum_over_time(trades:count[3600000ms]))":                                                                                 vector("Hangzhou", 5.0, "Beijing", 7.0),
+			"sum by () (sum_over_time(trades:count:total[3600000ms]))":                                                                               vector("", 20.0),
+			"sum by (city) (sum_over_time(trades:avg_ms_sum[3600000ms])) / (sum by (city) (sum_over_time(trades:avg_ms_count[3600000ms])) != 0)":     vector("Hangzhou", 12.5, "Beijing", math.NaN()),
+			"sum by () (sum_over_time(trades:avg_ms_sum:total[3600000ms])) / (sum by () (sum_over_time(trades:avg_ms_count:total[3600000ms])) != 0)": vector("", 11.0),
 		}
 	})
 	var table struct {

@@ -2,12 +2,12 @@ package monitors
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/console/figures"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -66,8 +66,8 @@ func (m *Monitors) keys(ctx context.Context, in *keysIn) (*keysOut, error) {
 	q := &keyQuery{m: m, workspace: in.Workspace, key: o.Metadata.Name, spec: spec, start: in.Start, end: in.End}
 	table := KeyTable{Columns: []KeyColumn{}, Figures: []KeyFigure{}}
 	for _, g := range spec.GroupBy {
-		q.labels = append(q.labels, groupLabel(g))
-		table.Columns = append(table.Columns, KeyColumn{Name: g, Label: groupLabel(g)})
+		q.labels = append(q.labels, figures.Label(g))
+		table.Columns = append(table.Columns, KeyColumn{Name: g, Label: figures.Label(g)})
 	}
 	for _, st := range spec.Statistics {
 		table.Figures = append(table.Figures, KeyFigure{Name: st.Name, Kind: st.Kind, Unit: st.Unit})
@@ -87,14 +87,6 @@ func (m *Monitors) keys(ctx context.Context, in *keysIn) (*keysOut, error) {
 	}
 	table.Items, table.Total, table.Page, table.PageSize = page.Items, page.Total, page.Page, page.PageSize
 	return &keysOut{Body: table}, nil
-}
-
-// groupLabel is the label a group has in series.
-func groupLabel(group string) string {
-	if slices.Contains(logrule.GroupLabels, group) {
-		return group
-	}
-	return logrule.SeriesLabel(group)
 }
 
 func keyColumns(spec logrule.Spec) api.Columns[KeyRow] {
@@ -125,10 +117,8 @@ func (q *keyQuery) rows(ctx context.Context) ([]KeyRow, KeyRow, error) {
 	total := KeyRow{Key: []string{logrule.TotalKey}, Figures: make([]*float64, n)}
 	byKey := map[string]*KeyRow{}
 	for i, st := range q.spec.Statistics {
-		suffix := ""
 		if len(q.labels) > 0 {
-			suffix = ":total"
-			found, err := q.ask(ctx, q.expr(st, ""))
+			found, err := q.ask(ctx, q.expr(st, false))
 			if err != nil {
 				return nil, total, err
 			}
@@ -144,7 +134,7 @@ func (q *keyQuery) rows(ctx context.Context) ([]KeyRow, KeyRow, error) {
 				byKey[id].Figures[i] = number(s)
 			}
 		}
-		found, err := q.ask(ctx, q.expr(st, suffix))
+		found, err := q.ask(ctx, q.expr(st, len(q.labels) > 0))
 		if err != nil {
 			return nil, total, err
 		}
@@ -172,30 +162,13 @@ func number(s *pharosv1.QuerySeries) *float64 {
 	return &v
 }
 
-// expr returns the PromQL of one figure over the whole range. Averages and
-// ratios are made from their parts, never from averages.
-func (q *keyQuery) expr(st logrule.Statistic, suffix string) string {
-	by := strings.Join(q.labels, ", ")
-	if suffix != "" {
-		by = ""
+// expr returns the PromQL of one figure over the whole range.
+func (q *keyQuery) expr(st logrule.Statistic, total bool) string {
+	by := q.labels
+	if total || by == nil {
+		by = []string{}
 	}
-	over := func(outer, inner, name string) string {
-		return fmt.Sprintf("%s by (%s) (%s_over_time(%s:%s%s[%dms]))", outer, by, inner, q.key, name, suffix, q.end-q.start)
-	}
-	if a, b, scale, ok := st.Parts(); ok {
-		ratio := over("sum", "sum", st.Name+a) + " / " + over("sum", "sum", st.Name+b)
-		if scale != 1 {
-			ratio = fmt.Sprintf("%g * %s", scale, ratio)
-		}
-		return ratio
-	}
-	switch {
-	case st.Kind == logrule.Min:
-		return over("min", "min", st.Name)
-	case st.Kind == logrule.Max || !st.Kind.Mergeable(): // of quantiles the worst window is told
-		return over("max", "max", st.Name)
-	}
-	return over("sum", "sum", st.Name)
+	return figures.Figure{Monitor: q.key, Statistic: st, Total: total, By: by, RangeMs: q.end - q.start}.Expr()
 }
 
 func (q *keyQuery) ask(ctx context.Context, expr string) ([]*pharosv1.QuerySeries, error) {

@@ -23,7 +23,7 @@ export function TranslationButton({ column, onChange }: Props) {
   const set = column.translate !== undefined
   return (
     <>
-      <Button type="link" size="small" icon={<SwapOutlined />} style={{ paddingInline: 0 }} aria-label={t('translate.of', { name: column.name })} onClick={() => setOpen(true)}>
+      <Button type="link" size="small" icon={<SwapOutlined />} style={{ paddingInline: 0 }} aria-label={t(set ? 'translate.changeOf' : 'translate.addOf', { name: column.name })} onClick={() => setOpen(true)}>
         {set ? t('translate.change') : t('translate.add')}
       </Button>
       {open && <Dialog column={column} onClose={() => setOpen(false)} onChange={onChange} />}

@@ -31,13 +31,17 @@ func TestCompileScope(t *testing.T) {
 		target("b", "10.0.0.2", map[string]string{"az": "az1", "cell": "c2", "app": "pay"}),
 		target("c", "10.0.0.3", map[string]string{"az": "az2"}),
 		target("d", "", nil),
+		target("e", "", map[string]string{"env": "gray"}),
+		target("f", "", map[string]string{"env": "prod", "az": "az3"}),
 	}
 	for _, c := range []struct {
 		name   string
 		change func(*logrule.Spec)
 		want   string
 	}{
-		{"default app", nil, "a b c d"},
+		{"default app", nil, "a b c d f"},
+		{"other environments", func(s *logrule.Spec) { s.Scope.Envs = []string{"gray", "pre"} }, "e"},
+		{"environments", func(s *logrule.Spec) { s.Scope.Envs = []string{"prod", "gray"}; s.Scope.AZs = []string{"az3"} }, "f"},
 		{"app", func(s *logrule.Spec) { s.App = "shop" }, "a"},
 		{"app in list", func(s *logrule.Spec) { s.App = "pay" }, "a b"},
 		{"unknown app", func(s *logrule.Spec) { s.App = "sho" }, ""},

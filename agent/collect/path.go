@@ -43,6 +43,7 @@ type path struct {
 	generations []*generation
 	changed     bool
 	missing     bool // nothing stands under the name
+	over        bool // the date in its name has passed: nothing more is to come
 	rescan      bool // something happened to the name since the last look
 	err         string
 	problem     string // the class of err, see files.Problem

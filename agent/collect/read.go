@@ -60,7 +60,7 @@ func (c *Collector) readGeneration(p *path, g *generation, now time.Time) (more 
 		}
 		g.note(info)
 	}
-	ended := !g.gone.IsZero() && now.Sub(g.grown) >= endlessAfter
+	ended := (p.over || !g.gone.IsZero()) && now.Sub(g.grown) >= endlessAfter
 	moved := false
 	for budget := int64(turnBytes); budget > 0; {
 		cur := g.behind(info.Size)

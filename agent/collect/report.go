@@ -53,7 +53,7 @@ func (c *Collector) report() {
 	for _, t := range c.tasks {
 		s := &pharosv1.TaskStatus{TaskId: t.id, MonitorId: t.monitorID, DefinitionRevision: t.definition, Error: shown(cmp.Or(t.planErr, t.err)), WatermarkMs: t.watermark}
 		if s.Error == "" && t.waiting {
-			s.Error, s.Waiting = fmt.Sprintf("no file matches %q", t.spec.Paths), true
+			s.Error, s.Waiting = fmt.Sprintf("no file matches %q", t.spec.PathsAt(c.o.Now(), c.o.Location)), true
 		}
 		if t.lines != nil {
 			counters := t.lines.Counters()

@@ -120,9 +120,9 @@ func (c *Collector) applyTask(pt *pharosv1.PlanTask, log *pharosv1.LogTask) erro
 	} else if err := t.lines.SetProgram(program); err != nil {
 		return err
 	}
-	patterns := t.spec.Paths
+	before := t.spec
 	t.spec, t.specJSON, t.definition, t.planErr, t.flow.limit = spec, string(log.SpecJson), pt.DefinitionRevision, "", log.FlowLimitBytesMin
-	if patterns != nil && !slices.Equal(patterns, spec.Paths) {
+	if before.Paths != nil && (!slices.Equal(before.Paths, spec.Paths) || before.App != spec.App) {
 		c.leave(t, func(path string) bool { return !t.matches(path) })
 	}
 	c.regroup()
@@ -153,10 +153,7 @@ func (c *Collector) restore(t *task) error {
 
 // matches reports whether path is one of the task's.
 func (t *task) matches(path string) bool {
-	return slices.ContainsFunc(t.spec.Paths, func(pattern string) bool {
-		ok, err := filepath.Match(pattern, path)
-		return ok && err == nil
-	})
+	return t.spec.MatchesPath(path)
 }
 
 // drop ends a task: what it has collected is delivered.
@@ -239,7 +236,8 @@ func (c *Collector) discoverTask(t *task) {
 	found := false
 	t.err = ""
 	clear(t.fileErrors)
-	for _, pattern := range t.spec.Paths {
+	c.leaveDated(t)
+	for _, pattern := range t.spec.PathsAt(c.o.Now(), c.o.Location) {
 		c.watchDirs(pattern)
 		matches, err := filepath.Glob(pattern)
 		if err != nil {
@@ -258,6 +256,43 @@ func (c *Collector) discoverTask(t *task) {
 	if !t.discovered {
 		t.discovered, c.dirty = true, true
 	}
+}
+
+// leaveDated ends following files of a date that has passed, once they are read
+// to their end.
+func (c *Collector) leaveDated(t *task) {
+	if !t.spec.Dated() {
+		return
+	}
+	c.leave(t, func(name string) bool {
+		p := c.paths[name]
+		if p.tasks[t.id] == nil {
+			return false
+		}
+		if c.expects(t, name) {
+			p.over = false
+			return false
+		}
+		p.over = true
+		for _, other := range p.tasks {
+			p.over = p.over && !c.expects(other, name)
+		}
+		for _, g := range p.generations {
+			info, err := files.StatFile(g.file)
+			if err == nil && slices.ContainsFunc(g.cursors, func(cur *cursor) bool { return cur.offset < info.Size }) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// expects reports whether a task reads files of a name at present.
+func (c *Collector) expects(t *task, name string) bool {
+	return slices.ContainsFunc(t.spec.PathsAt(c.o.Now(), c.o.Location), func(pattern string) bool {
+		ok, err := filepath.Match(pattern, name)
+		return ok && err == nil
+	})
 }
 
 // watchDirs watches the directories that files of the pattern may appear in.

@@ -45,6 +45,10 @@ func (r *Runner) dryRun(ctx context.Context, t *pharosv1.DryRunTask) (*pharosv1.
 		}
 		spec.Encoding = logrule.EncodingUTF8 // whatever the file has, they came as text
 	}
+	written := spec.Encoding
+	if _, transcoded := logpipe.ToUTF8(written, nil); transcoded {
+		spec.Encoding = logrule.EncodingUTF8 // the lines are turned into it below, for Explain to tell places in them
+	}
 	if err := spec.Validate("spec"); err != nil {
 		return nil, taskError(CodeBadSpec, "%v", err)
 	}
@@ -53,7 +57,7 @@ func (r *Runner) dryRun(ctx context.Context, t *pharosv1.DryRunTask) (*pharosv1.
 		return nil, taskError(CodeBadSpec, "%v", err)
 	}
 	if raw == nil {
-		if result.Path, err = r.roots.newest(ctx, spec.Paths...); err != nil {
+		if result.Path, err = r.roots.newest(ctx, spec.PathsAt(time.Now(), r.opts.Location)...); err != nil {
 			return nil, err
 		}
 		f, info, err := r.roots.openFile(result.Path)
@@ -63,6 +67,9 @@ func (r *Runner) dryRun(ctx context.Context, t *pharosv1.DryRunTask) (*pharosv1.
 		defer f.Close()
 		if raw, err = lastLines(f, info.Size(), count(t.GetMaxLines(), 100)); err != nil {
 			return nil, fileError("read", result.Path, err)
+		}
+		for i, line := range raw {
+			raw[i], _ = logpipe.ToUTF8(written, line)
 		}
 	}
 	nowMs := time.Now().UnixMilli()

@@ -2,10 +2,13 @@ package tasks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
@@ -58,13 +61,11 @@ func count(asked int32, normally int) int {
 }
 
 func checkEncoding(name string) (logrule.Encoding, error) {
-	switch e := logrule.Encoding(name); e {
-	case "", logrule.EncodingAuto:
-		return logrule.EncodingAuto, nil
-	case logrule.EncodingUTF8, logrule.EncodingGBK, logrule.EncodingGB18030:
-		return e, nil
+	e := logrule.Encoding(cmp.Or(name, string(logrule.EncodingAuto)))
+	if !slices.Contains(logrule.Encodings, e) {
+		return "", taskError(CodeBadRequest, "encoding %q is not known; use one of %v", name, logrule.Encodings)
 	}
-	return "", taskError(CodeBadRequest, "encoding %q is not known; use auto, utf-8, gbk or gb18030", name)
+	return e, nil
 }
 
 // decode returns a line as it is shown: valid UTF-8, without \r, cut.
@@ -75,6 +76,8 @@ func decode(line []byte, enc logrule.Encoding) string {
 	text := ""
 	if enc == logrule.EncodingGBK || enc == logrule.EncodingGB18030 {
 		b, _ := simplifiedchinese.GB18030.NewDecoder().Bytes(line) // replaces what it can't decode
+		text = string(b)
+	} else if b, ok := logpipe.ToUTF8(enc, line); ok {
 		text = string(b)
 	} else {
 		text = strings.ToValidUTF8(string(line), string(utf8.RuneError))
@@ -90,7 +93,7 @@ func (rs Roots) preview(ctx context.Context, t *pharosv1.PreviewTask) (*pharosv1
 	if err != nil {
 		return nil, err
 	}
-	name, err := rs.newest(ctx, t.GetPath())
+	name, err := rs.newest(ctx, logrule.ExpandDate(t.GetPath(), time.Now()))
 	if err != nil {
 		return nil, err
 	}

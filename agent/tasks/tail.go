@@ -56,7 +56,7 @@ func (rs Roots) tail(ctx context.Context, t *pharosv1.TailTask, emit func(*pharo
 	if err != nil {
 		return err
 	}
-	path, err := rs.newest(ctx, t.GetPath())
+	path, err := rs.newest(ctx, logrule.ExpandDate(t.GetPath(), time.Now()))
 	if err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (s *symptoms) files() finding {
 	for _, pattern := range s.spec.Paths {
 		var lacking []Evidence
 		for _, a := range rows {
-			n := a.matches(pattern)
+			n := a.matches(s.spec.AnyDate(pattern))
 			found += n
 			if n == 0 && len(a.task.GetFiles()) < maxFilesListed {
 				lacking = append(lacking, a.evidence(pattern, ""))

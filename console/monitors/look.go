@@ -27,7 +27,7 @@ const (
 func (s *symptoms) unmatchedPaths() []string {
 	rows := s.reading()
 	return slices.DeleteFunc(slices.Clone(s.spec.Paths), func(pattern string) bool {
-		return slices.ContainsFunc(rows, func(a agentTask) bool { return a.matches(pattern) > 0 })
+		return slices.ContainsFunc(rows, func(a agentTask) bool { return a.matches(s.spec.AnyDate(pattern)) > 0 })
 	})
 }
 

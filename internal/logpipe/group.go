@@ -3,6 +3,7 @@ package logpipe
 import (
 	"bytes"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/partial"
@@ -24,6 +25,9 @@ type Group struct {
 
 	tasks   []*Task
 	records []*recordGroup // of the tasks whose records have several lines
+	others  []*transcodedGroup
+	// replaced is set where lines were transcoded: what could not be is U+FFFD already.
+	replaced bool
 
 	// The block at hand.
 	fs    *FileState
@@ -136,9 +140,10 @@ const (
 
 // NewGroup prepares tasks to be run over the same file.
 func NewGroup(tasks []*Task) *Group {
-	plain, records := partition(tasks)
+	own, others := apart(tasks)
+	plain, records := partition(own, "")
 	g := newGroup(plain)
-	g.tasks, g.records = tasks, records
+	g.tasks, g.records, g.others = tasks, records, others
 	return g
 }
 
@@ -154,12 +159,15 @@ func newGroup(tasks []*Task) *Group {
 
 // refresh prepares the group anew if a task has another program.
 func (g *Group) refresh() {
-	stale := func(g *Group) bool {
-		return slices.ContainsFunc(g.runs, func(r run) bool { return r.version != r.task.version })
-	}
-	if stale(g) || slices.ContainsFunc(g.records, func(r *recordGroup) bool { return stale(r.group) }) {
+	if g.stale() {
 		*g = *NewGroup(g.tasks)
 	}
+}
+
+func (g *Group) stale() bool {
+	return slices.ContainsFunc(g.runs, func(r run) bool { return r.version != r.task.version }) ||
+		slices.ContainsFunc(g.records, func(r *recordGroup) bool { return r.group.stale() }) ||
+		slices.ContainsFunc(g.others, func(t *transcodedGroup) bool { return t.group.stale() })
 }
 
 // build lays out what the tasks' programs need, each thing once.
@@ -283,6 +291,13 @@ func (g *Group) regexFor(r cutRule, from int) int {
 // block is not kept.
 func (g *Group) Process(fs *FileState, block []byte, nowMs int64) {
 	g.refresh()
+	for _, t := range g.others {
+		t.process(fs, block, nowMs)
+	}
+	g.process(fs, block, nowMs)
+}
+
+func (g *Group) process(fs *FileState, block []byte, nowMs int64) {
 	for _, r := range g.records {
 		r.process(fs, block, nowMs)
 	}
@@ -517,16 +532,22 @@ func (g *Group) unmatched(r *run, w *Window) {
 }
 
 // noteText counts what decoding and cutting did to a value that was used.
+var replacement = []byte(string(utf8.RuneError))
+
 func (g *Group) noteText(r *run, w *Window, slot int) {
 	s := &g.slots[slot]
-	if s.bad == 0 && !s.cut {
+	bad := int(s.bad)
+	if g.replaced {
+		bad = bytes.Count(g.held(s), replacement)
+	}
+	if bad == 0 && !s.cut {
 		return
 	}
 	if s.cut {
 		w.Counters.ValuesCut++
 	}
-	if s.bad > 0 {
-		w.Counters.Undecodable += uint64(s.bad)
+	if bad > 0 {
+		w.Counters.Undecodable += uint64(bad)
 		r.task.samples.add(badEncoding, g.fs, g.line, g.gb[r.enc], g.nowMs)
 	}
 }

@@ -40,8 +40,9 @@ func recordRule(pattern string) uint64 {
 	return h.Sum64()
 }
 
-// partition gives the tasks with start patterns groups of their own and returns the others.
-func partition(tasks []*Task) (plain []*Task, records []*recordGroup) {
+// partition gives the tasks with start patterns groups of their own and returns
+// the others. encoding tells open records of transcoded files apart.
+func partition(tasks []*Task, encoding string) (plain []*Task, records []*recordGroup) {
 	byPattern := map[string][]*Task{}
 	var patterns []string
 	for _, t := range tasks {
@@ -60,7 +61,7 @@ func partition(tasks []*Task) (plain []*Task, records []*recordGroup) {
 		if err != nil {
 			panic(err) // Compile has compiled it already
 		}
-		records = append(records, &recordGroup{rule: recordRule(pattern), start: m, group: newGroup(byPattern[pattern])})
+		records = append(records, &recordGroup{rule: recordRule(encoding + pattern), start: m, group: newGroup(byPattern[pattern])})
 	}
 	return plain, records
 }
@@ -113,6 +114,14 @@ func (r *recordGroup) feed() {
 // when a file has not grown for a while or has come to its end.
 func (g *Group) Flush(fs *FileState, nowMs int64) {
 	g.refresh()
+	for _, t := range g.others {
+		t.group.flush(fs, nowMs)
+	}
+	g.flush(fs, nowMs)
+	fs.Open = nil // what is left belongs to rules that are gone
+}
+
+func (g *Group) flush(fs *FileState, nowMs int64) {
 	for _, r := range g.records {
 		if r.open = fs.takeOpen(r.rule); r.open.Lines > 0 {
 			r.group.begin(fs, nowMs)
@@ -120,7 +129,6 @@ func (g *Group) Flush(fs *FileState, nowMs int64) {
 			r.group.end()
 		}
 	}
-	fs.Open = nil // what is left belongs to rules that are gone
 }
 
 // Records joins lines to the records that the rule makes of them. Without a

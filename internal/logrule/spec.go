@@ -26,7 +26,7 @@ type Spec struct {
 	// Files that appear after the monitor is active are always read from the beginning.
 	StartAt StartAt `json:"start_at,omitempty" yaml:"start_at,omitempty" enum:"end,beginning" doc:"Where to begin in files that are there when the monitor starts"`
 	// Encoding of the files. Default auto.
-	Encoding Encoding `json:"encoding,omitempty" yaml:"encoding,omitempty" enum:"auto,utf-8,gbk,gb18030"`
+	Encoding Encoding `json:"encoding,omitempty" yaml:"encoding,omitempty" enum:"auto,utf-8,gbk,gb18030,big5,iso-8859-1,shift_jis,euc-kr"`
 	// MultilineStart is an RE2 pattern that the first line of each record has;
 	// other lines belong to the record before them. At most 64 KiB and 500 lines
 	// of a record are kept. Empty: each line is a record.
@@ -95,7 +95,15 @@ const (
 	EncodingUTF8    Encoding = "utf-8"
 	EncodingGBK     Encoding = "gbk"
 	EncodingGB18030 Encoding = "gb18030"
+	// The others are turned into UTF-8 line by line before the rule sees them.
+	EncodingBig5     Encoding = "big5"
+	EncodingLatin1   Encoding = "iso-8859-1"
+	EncodingShiftJIS Encoding = "shift_jis"
+	EncodingEUCKR    Encoding = "euc-kr"
 )
+
+// Encodings are all there are.
+var Encodings = []Encoding{EncodingAuto, EncodingUTF8, EncodingGBK, EncodingGB18030, EncodingBig5, EncodingLatin1, EncodingShiftJIS, EncodingEUCKR}
 
 // TimeFormat names the layout of a line's time (spec 05 §4.4).
 type TimeFormat string
@@ -260,6 +268,8 @@ type Statistic struct {
 
 // Scope narrows the agents by exact names; between the lists it is an intersection.
 type Scope struct {
+	// Envs are the environments that are read. Default prod alone.
+	Envs      []string `json:"envs,omitempty" yaml:"envs,omitempty" doc:"Environments; default prod alone. An agent without the label env is of prod"`
 	AZs       []string `json:"azs,omitempty" yaml:"azs,omitempty"`
 	Cells     []string `json:"cells,omitempty" yaml:"cells,omitempty"`
 	Instances []string `json:"instances,omitempty" yaml:"instances,omitempty" doc:"Host names or IPs"`

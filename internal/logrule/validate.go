@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/pharos-stack/pharos/internal/fielderr"
@@ -90,7 +89,7 @@ func (s Spec) Validate(prefix string) error {
 		es.Add(at("paths"), "bad_path", "has %d paths; give 1 to 10", len(s.Paths))
 	}
 	for i, p := range s.Paths {
-		if msg := checkPath(p); msg != "" {
+		if msg := s.checkPath(p); msg != "" {
 			es.Add(at("paths[%d]", i), "bad_path", "%q %s", p, msg)
 		}
 	}
@@ -112,8 +111,8 @@ func (s Spec) Validate(prefix string) error {
 	if !slices.Contains([]StartAt{StartEnd, StartBeginning}, s.StartAt) {
 		es.Add(at("start_at"), "bad_start_at", "%q; use end or beginning", s.StartAt)
 	}
-	if !slices.Contains([]Encoding{EncodingAuto, EncodingUTF8, EncodingGBK, EncodingGB18030}, s.Encoding) {
-		es.Add(at("encoding"), "bad_encoding", "%q; use auto, utf-8, gbk or gb18030", s.Encoding)
+	if !slices.Contains(Encodings, s.Encoding) {
+		es.Add(at("encoding"), "bad_encoding", "%q; use one of %v", s.Encoding, Encodings)
 	}
 	if s.Type.BySecond() {
 		if w := s.Window.D(); !slices.Contains([]time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second}, w) {
@@ -295,25 +294,6 @@ func (s Spec) validateService(es *fielderr.Errors, at func(string, ...any) strin
 	} else if !slices.Equal(s.Statistics, s.serviceFigures()) {
 		es.Add(at("statistics"), "bad_kind", "spm has its own figures: total, success, fail, success_rate and, with time_column, avg_ms; leave statistics out")
 	}
-}
-
-func checkPath(p string) string {
-	switch {
-	case !strings.HasPrefix(p, "/"):
-		return "is not absolute; begin with /"
-	case len(p) > 512:
-		return fmt.Sprintf("has %d bytes; at most 512", len(p))
-	case strings.Contains(p, "**"):
-		return "contains **, which is not allowed; use * inside one segment"
-	case strings.ContainsFunc(p, unicode.IsControl):
-		return "contains a control character"
-	case slices.Contains(strings.Split(p, "/"), ".."):
-		return "contains ..; write the path without it"
-	}
-	if _, err := path.Match(p, ""); err != nil {
-		return "is not a valid pattern; close every ["
-	}
-	return ""
 }
 
 // Unescape turns the written form of a delimiter into its text: \t, \n, \\,

@@ -1963,7 +1963,7 @@ export interface components {
             description?: string;
             disabled?: boolean;
             /** @enum {string} */
-            encoding?: "auto" | "utf-8" | "gbk" | "gb18030";
+            encoding?: "auto" | "utf-8" | "gbk" | "gb18030" | "big5" | "iso-8859-1" | "shift_jis" | "euc-kr";
             filters?: components["schemas"]["Filters"];
             /** Format: int64 */
             flow_limit_kb_min?: number;
@@ -2002,6 +2002,8 @@ export interface components {
         LogScope: {
             azs?: string[];
             cells?: string[];
+            /** @description Environments; default prod alone. An agent without the label env is of prod */
+            envs?: string[];
             /** @description Host names or IPs */
             instances?: string[];
         };

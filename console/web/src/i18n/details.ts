@@ -15,7 +15,7 @@ export const chineseDetails: Record<string, string> = {
   bad_credentials: '当前密码不正确',
   bad_deadline: '等待时间须为 10 到 300 秒',
   bad_direction: '请使用 above（高于）或 below（低于）',
-  bad_encoding: '编码无效，请使用 auto、utf-8、gbk 或 gb18030',
+  bad_encoding: '编码无效：{{message}}',
   bad_expr: '表达式无效：{{message}}',
   bad_figure: '监控没有这个指标：{{message}}',
   bad_filter: '筛选条件无效：{{message}}',

@@ -9,9 +9,9 @@ export function AdvancedSection({ spec, change, errors }: SectionProps) {
   const t = useT()
   const limits = defaultsOf(spec.type)
   const bad = ['start_at', 'multiline_start', 'encoding', 'symlink_part', 'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].some((f) => errors.below('spec.' + f))
-  const names = (key: 'azs' | 'cells' | 'instances', label: string, hint: string) => (
+  const names = (key: 'envs' | 'azs' | 'cells' | 'instances', label: string, hint: string) => (
     <Field label={label} hint={hint} bad={errors.below('spec.scope.' + key)}>
-      {(a) => <Select {...a} mode="tags" tokenSeparators={[',', ' ']} style={{ width: '100%' }} placeholder={t('advanced.all')} value={spec.scope?.[key] ?? []} onChange={(v: string[]) => change({ scope: { ...spec.scope, [key]: v } })} />}
+      {(a) => <Select {...a} mode="tags" tokenSeparators={[',', ' ']} style={{ width: '100%' }} placeholder={key === 'envs' ? 'prod' : t('advanced.all')} options={key === 'envs' ? ['prod', 'gray', 'pre'].map((v) => ({ value: v, label: v })) : undefined} value={spec.scope?.[key] ?? []} onChange={(v: string[]) => change({ scope: { ...spec.scope, [key]: v } })} />}
     </Field>
   )
   return (
@@ -25,7 +25,7 @@ export function AdvancedSection({ spec, change, errors }: SectionProps) {
               {(a) => <Select {...a} style={{ width: '100%' }} value={spec.start_at ?? 'end'} onChange={(v) => change({ start_at: v })} options={[{ value: 'end', label: t('advanced.end') }, { value: 'beginning', label: t('advanced.beginning') }]} />}
             </Field>
             <Field label={t('advanced.encoding')} hint={t('advanced.encoding.hint')} bad={errors.at('spec.encoding')}>
-              {(a) => <Select {...a} style={{ width: '100%' }} value={spec.encoding ?? 'auto'} onChange={(v) => change({ encoding: v })} options={(['auto', 'utf-8', 'gbk', 'gb18030'] as const).map((v) => ({ value: v, label: v === 'auto' ? t('advanced.auto') : v }))} />}
+              {(a) => <Select {...a} style={{ width: '100%' }} value={spec.encoding ?? 'auto'} onChange={(v) => change({ encoding: v })} options={(['auto', 'utf-8', 'gbk', 'gb18030', 'big5', 'shift_jis', 'euc-kr', 'iso-8859-1'] as const).map((v) => ({ value: v, label: v === 'auto' ? t('advanced.auto') : v }))} />}
             </Field>
             <Field label={t('advanced.multiline')} hint={t('advanced.multiline.hint')} bad={errors.at('spec.multiline_start')}>
               {(a) => <Input {...a} className="mono" placeholder="^\d{4}-" maxLength={500} value={spec.multiline_start ?? ''} onChange={(e) => change({ multiline_start: e.target.value || undefined })} />}
@@ -42,6 +42,7 @@ export function AdvancedSection({ spec, change, errors }: SectionProps) {
             <Field label={t('advanced.deadline')} hint={t('advanced.deadline.hint')} bad={errors.at('spec.deadline_s')}>
               {(a) => <InputNumber id={a.id} status={a.status} style={{ width: '100%' }} min={10} max={300} precision={0} suffix="s" value={spec.deadline_s || limits.deadline} onChange={(v) => change({ deadline_s: v ?? undefined })} />}
             </Field>
+            {names('envs', t('advanced.envs'), t('advanced.envs.hint'))}
             {names('azs', t('advanced.azs'), t('advanced.scope.hint'))}
             {names('cells', t('advanced.cells'), t('advanced.scope.hint'))}
             {names('instances', t('advanced.instances'), t('advanced.instances.hint'))}

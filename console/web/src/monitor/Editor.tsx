@@ -78,7 +78,7 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
     },
   })
   const load = (path: string, from = agent) => {
-    if (path.trim().startsWith('/')) preview.mutate({ path: path.trim(), agent: from })
+    if (path.trim().startsWith('/')) preview.mutate({ path: path.trim().replaceAll('{app}', spec.app ?? ''), agent: from })
   }
   useEffect(() => {
     if (initial.paths[0]) load(initial.paths[0])

@@ -118,6 +118,7 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
   const rows = (list?: { column: string; values: string[] }[]) => (list && list.length > 0 ? list : undefined)
   const filters = { white: rows(s.filters?.white), black: rows(s.filters?.black) }
   const scope = {
+    envs: s.scope?.envs?.length ? s.scope.envs : undefined,
     azs: s.scope?.azs?.length ? s.scope.azs : undefined,
     cells: s.scope?.cells?.length ? s.scope.cells : undefined,
     instances: s.scope?.instances?.length ? s.scope.instances : undefined,

@@ -84,6 +84,8 @@ func (r *run) show(ctx context.Context) error {
 		return r.trend(ctx)
 	case dashboard.Table10m, dashboard.TableSecond, dashboard.SPMTable:
 		return r.timeTable(ctx)
+	case dashboard.ArchiveTable:
+		return r.archive(ctx)
 	case dashboard.KeysMinutes:
 		return r.timesAcross(ctx)
 	case dashboard.MinutesKeys:
@@ -102,7 +104,7 @@ func (r *run) defaultColumns() {
 	}
 	var columns []dashboard.Column
 	switch r.report.Type {
-	case dashboard.Table10m, dashboard.TableSecond, dashboard.SPMTable:
+	case dashboard.Table10m, dashboard.TableSecond, dashboard.SPMTable, dashboard.ArchiveTable:
 		columns = append(columns, dashboard.Column{Name: "time", Function: dashboard.Time})
 	}
 	table := r.report.Type != dashboard.Trend && r.report.Type != dashboard.Pie && r.report.Type != dashboard.Bar && r.report.Type != dashboard.SingleValue

@@ -71,6 +71,12 @@ func (f Figure) expr(at string) string {
 	return over("sum", "sum", st.Name)
 }
 
+// LeastComplete returns PromQL for the least completeness of a monitor's
+// windows that begin in (t-rangeMs, t].
+func LeastComplete(monitor string, rangeMs int64) string {
+	return fmt.Sprintf("min_over_time(%s:completeness[%dms])", monitor, rangeMs)
+}
+
 // Largest reports whether a value over several windows or keys is the largest
 // of theirs because it can't be made from them.
 func Largest(st logrule.Statistic) bool { return !st.Kind.Mergeable() }

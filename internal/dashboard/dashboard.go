@@ -51,7 +51,7 @@ type Report struct {
 	Width int `json:"width,omitempty" yaml:"width,omitempty" minimum:"0" maximum:"12" doc:"Columns of the grid; default 12"`
 	// Height in pixels, 80 to 2000. 0: as high as the content.
 	Height int  `json:"height,omitempty" yaml:"height,omitempty" minimum:"0" maximum:"2000" doc:"Pixels, 80 to 2000; absent: as high as the content"`
-	Type   Type `json:"type" yaml:"type" enum:"table_10m,trend,keys_now,keys_minutes,minutes_keys,table_second,keys_second,key_map,spm_table,single_value,pie,bar,text,promql"`
+	Type   Type `json:"type" yaml:"type" enum:"table_10m,trend,keys_now,keys_minutes,minutes_keys,table_second,keys_second,key_map,spm_table,archive_table,single_value,pie,bar,text,promql"`
 	// Text of a report of type text.
 	Text    string   `json:"text,omitempty" yaml:"text,omitempty" maxLength:"4000" doc:"Content of type text"`
 	Sources []Source `json:"sources,omitempty" yaml:"sources,omitempty" maxItems:"10"`
@@ -65,6 +65,9 @@ type Report struct {
 	Top int `json:"top,omitempty" yaml:"top,omitempty" minimum:"0" maximum:"1000" doc:"Keys shown, the largest by the first value column; absent: a trend shows the total"`
 	// SpanS is how many seconds are shown. 0: what the type shows, or the page's range.
 	SpanS int `json:"span_s,omitempty" yaml:"span_s,omitempty" minimum:"0" maximum:"2678400" doc:"Seconds shown; absent: the type's or the page's range"`
+	// Period and TimeZone of an archive_table: its rows. Days begin at midnight, weeks on Monday.
+	Period   Period `json:"period,omitempty" yaml:"period,omitempty" enum:"hour,day,week,month" doc:"archive_table: what a row is of"`
+	TimeZone string `json:"time_zone,omitempty" yaml:"time_zone,omitempty" maxLength:"64" doc:"archive_table: IANA zone in which days begin; default UTC"`
 	// StepS is the distance of points or rows in seconds. 0: one window, or more where the range is long.
 	StepS int `json:"step_s,omitempty" yaml:"step_s,omitempty" minimum:"0" maximum:"86400" doc:"Seconds between rows or points"`
 }
@@ -83,11 +86,24 @@ const (
 	KeysSecond  Type = "keys_second"
 	KeyMap      Type = "key_map"
 	SPMTable    Type = "spm_table"
-	SingleValue Type = "single_value"
-	Pie         Type = "pie"
-	Bar         Type = "bar"
-	Text        Type = "text"
-	PromQL      Type = "promql"
+	// ArchiveTable shows calendar periods.
+	ArchiveTable Type = "archive_table"
+	SingleValue  Type = "single_value"
+	Pie          Type = "pie"
+	Bar          Type = "bar"
+	Text         Type = "text"
+	PromQL       Type = "promql"
+)
+
+// Period of an archive.
+type Period string
+
+// The periods.
+const (
+	Hour  Period = "hour"
+	Day   Period = "day"
+	Week  Period = "week"
+	Month Period = "month"
 )
 
 // Source is a monitor or a PromQL expression; exactly one of them is set.
@@ -186,6 +202,9 @@ func (s Spec) WithDefaults() Spec {
 func (r Report) withDefaults() Report {
 	if r.Width == 0 {
 		r.Width = GridColumns
+	}
+	if r.Type == ArchiveTable && r.TimeZone == "" {
+		r.TimeZone = "UTC"
 	}
 	r.Sources = append([]Source(nil), r.Sources...)
 	for i, src := range r.Sources {

@@ -95,6 +95,14 @@ func TestValidate(t *testing.T) {
 		{"table without time", report(func(r *dashboard.Report) { r.Type = dashboard.Table10m }), []string{at + ".columns column_required"}},
 		{"columns of spm_table", report(func(r *dashboard.Report) { r.Type = dashboard.SPMTable }), []string{at + ".columns bad_column"}},
 		{"key_supplement elsewhere", report(func(r *dashboard.Report) { r.Type = dashboard.Bar; r.Columns[0].KeySupplement = ".,x" }), []string{at + ".columns[0].key_supplement bad_column"}},
+		{"archive without a period", report(func(r *dashboard.Report) { r.Type, r.Columns = dashboard.ArchiveTable, nil }), []string{at + ".period bad_period"}},
+		{"archive of a zone", report(func(r *dashboard.Report) {
+			r.Type, r.Columns, r.Period, r.TimeZone = dashboard.ArchiveTable, nil, dashboard.Day, "Asia/Nowhere"
+		}), []string{at + ".time_zone bad_timezone"}},
+		{"archive of yesterdays", report(func(r *dashboard.Report) {
+			r.Type, r.Period, r.Columns = dashboard.ArchiveTable, dashboard.Day, []dashboard.Column{{Name: "t", Function: dashboard.Time}, {Name: "v", Function: dashboard.DayPct}}
+		}), []string{at + ".columns[1].function bad_function"}},
+		{"period of a trend", report(func(r *dashboard.Report) { r.Period = dashboard.Day }), []string{at + ".period bad_period"}},
 		{"hidden key", report(func(r *dashboard.Report) { r.HiddenKeys = []int{-1} }), []string{at + ".hidden_keys[0] bad_index"}},
 	} {
 		if got := bad(c.spec.WithDefaults().Validate("spec")); !slices.Equal(got, c.want) {
@@ -115,7 +123,8 @@ func TestSourcesFitTheirReport(t *testing.T) {
 		dashboard.Table10m: {"minute", "minute_multi", "spm", "spm_keys"}, dashboard.Trend: all, dashboard.SingleValue: all, dashboard.Bar: all,
 		dashboard.KeysNow: keyed, dashboard.KeysMinutes: keyed, dashboard.MinutesKeys: keyed, dashboard.KeyMap: keyed,
 		dashboard.TableSecond: {"second"}, dashboard.KeysSecond: {"second_multi"}, dashboard.SPMTable: {"spm"},
-		dashboard.Pie: {"minute_multi", "second_multi", "spm_keys"}, dashboard.Text: nil, dashboard.PromQL: nil,
+		dashboard.ArchiveTable: all,
+		dashboard.Pie:          {"minute_multi", "second_multi", "spm_keys"}, dashboard.Text: nil, dashboard.PromQL: nil,
 	}
 	for typ, names := range want {
 		for name, m := range monitors {

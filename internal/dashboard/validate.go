@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/pharos-stack/pharos/internal/fielderr"
@@ -13,7 +14,7 @@ import (
 )
 
 var (
-	types     = []Type{Table10m, Trend, KeysNow, KeysMinutes, MinutesKeys, TableSecond, KeysSecond, KeyMap, SPMTable, SingleValue, Pie, Bar, Text, PromQL}
+	types     = []Type{Table10m, Trend, KeysNow, KeysMinutes, MinutesKeys, TableSecond, KeysSecond, KeyMap, SPMTable, ArchiveTable, SingleValue, Pie, Bar, Text, PromQL}
 	functions = []Function{Time, Value, ValueYesterday, ValueLastWeek, RingDiff, RingPct, DayDiff, DayPct, WeekDiff, WeekPct, APlusB, AMinusB, ATimesB, ADivB}
 )
 
@@ -80,6 +81,13 @@ func (r Report) validate(es *fielderr.Errors, at string) {
 	if r.StepS < 0 || r.StepS > 86400 {
 		es.Add(at+".step_s", "bad_step", "%d; use at most 86400 seconds", r.StepS)
 	}
+	if archive := r.Type == ArchiveTable; archive && !slices.Contains([]Period{Hour, Day, Week, Month}, r.Period) {
+		es.Add(at+".period", "bad_period", "%q; choose hour, day, week or month", r.Period)
+	} else if !archive && (r.Period != "" || r.TimeZone != "") {
+		es.Add(at+".period", "bad_period", "period and time_zone belong to archive_table; remove them")
+	} else if _, err := time.LoadLocation(r.TimeZone); err != nil {
+		es.Add(at+".time_zone", "bad_timezone", "%q is not a time zone; use a name such as Asia/Shanghai", r.TimeZone)
+	}
 	if r.Top < 0 || r.Top > 1000 {
 		es.Add(at+".top", "bad_top", "%d; use 1 to 1000 keys, or leave it out", r.Top)
 	}
@@ -137,6 +145,9 @@ func (r Report) validateColumns(es *fielderr.Errors, at string, sources map[stri
 		if !slices.Contains(functions, c.Function) {
 			es.Add(here+".function", "bad_function", "%q; use one of %v", c.Function, functions)
 		}
+		if r.Type == ArchiveTable && slices.Contains([]Function{ValueYesterday, ValueLastWeek, DayDiff, DayPct, WeekDiff, WeekPct}, c.Function) {
+			es.Add(here+".function", "bad_function", "%s compares times of day; archive_table compares with the period before: use ring_diff or ring_pct", c.Function)
+		}
 		if c.Function != Time && c.Source != "" && !sources[c.Source] {
 			es.Add(here+".source", "bad_source", "the report has no source %q; name one of its sources", c.Source)
 		}
@@ -161,10 +172,10 @@ func (r Report) validateColumns(es *fielderr.Errors, at string, sources map[stri
 			es.Add(here+".diagnosis_link", "bad_url", "%q; use an http or https address, or a path of the console", c.DiagnosisLink)
 		}
 		if c.KeySupplement != "" && !r.Type.choosesKeys() {
-			es.Add(here+".key_supplement", "bad_column", "belongs to key_map, trend, single_value, table_10m and table_second; remove it")
+			es.Add(here+".key_supplement", "bad_column", "belongs to key_map, trend, single_value and tables of times; remove it")
 		}
 	}
-	if (r.Type == Table10m || r.Type == TableSecond) && len(r.Columns) > 0 && !timed {
+	if (r.Type == Table10m || r.Type == TableSecond || r.Type == ArchiveTable) && len(r.Columns) > 0 && !timed {
 		es.Add(at+".columns", "column_required", "%s needs a column whose function is time", r.Type)
 	}
 	if r.Type == KeyMap && len(r.Columns) == 0 {
@@ -242,7 +253,7 @@ func Fits(t Type, m logrule.Spec) bool {
 		return m.Type == logrule.SecondMulti
 	case SPMTable:
 		return m.Type == logrule.Service && !grouped
-	case Trend, SingleValue, Bar:
+	case Trend, SingleValue, Bar, ArchiveTable:
 		return true
 	case Pie:
 		return grouped
@@ -252,7 +263,7 @@ func Fits(t Type, m logrule.Spec) bool {
 
 // choosesKeys reports whether columns of the type may be narrowed to some keys.
 func (t Type) choosesKeys() bool {
-	return t == KeyMap || t == Trend || t == SingleValue || t == Table10m || t == TableSecond
+	return t == KeyMap || t == Trend || t == SingleValue || t == Table10m || t == TableSecond || t == ArchiveTable
 }
 
 func takesExpr(t Type) bool {
@@ -276,6 +287,9 @@ func fitting(t Type) string {
 		return "monitors with keys, and PromQL"
 	case PromQL:
 		return "PromQL only"
+	}
+	if t == ArchiveTable {
+		return "every monitor"
 	}
 	return "every monitor, and PromQL"
 }

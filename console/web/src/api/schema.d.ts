@@ -2493,6 +2493,11 @@ export interface components {
             /** @description http or https address shown beside the name */
             link?: string;
             name: string;
+            /**
+             * @description archive_table: what a row is of
+             * @enum {string}
+             */
+            period?: "hour" | "day" | "week" | "month";
             sources?: components["schemas"]["ReportSource"][];
             /**
              * Format: int64
@@ -2506,13 +2511,15 @@ export interface components {
             step_s?: number;
             /** @description Content of type text */
             text?: string;
+            /** @description archive_table: IANA zone in which days begin; default UTC */
+            time_zone?: string;
             /**
              * Format: int64
              * @description Keys shown, the largest by the first value column; absent: a trend shows the total
              */
             top?: number;
             /** @enum {string} */
-            type: "table_10m" | "trend" | "keys_now" | "keys_minutes" | "minutes_keys" | "table_second" | "keys_second" | "key_map" | "spm_table" | "single_value" | "pie" | "bar" | "text" | "promql";
+            type: "table_10m" | "trend" | "keys_now" | "keys_minutes" | "minutes_keys" | "table_second" | "keys_second" | "key_map" | "spm_table" | "archive_table" | "single_value" | "pie" | "bar" | "text" | "promql";
             /**
              * Format: int64
              * @description Columns of the grid; default 12

@@ -5,6 +5,7 @@ import { lazy, Suspense } from 'react'
 import { useQueryClient } from '@tanstack/react-query'
 import { labelValues } from '../api/prom'
 import type { Monitor, Report, ReportColumn, ReportData, ReportSource, ReportType } from '../api/types'
+import { usePrefs } from '../app/prefs'
 import { useWorkspace } from '../app/url'
 import { Field } from '../components/Field'
 import type { FieldErrors } from '../components/fieldErrors'
@@ -15,7 +16,7 @@ import { fits, freeColumns, generated, hasTime, takesExpr } from './data'
 
 const PromEditor = lazy(() => import('../components/PromEditor'))
 
-export const reportTypes = ['trend', 'table_10m', 'keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'spm_table', 'table_second', 'keys_second', 'single_value', 'bar', 'pie', 'promql', 'text'] as const satisfies readonly ReportType[]
+export const reportTypes = ['trend', 'table_10m', 'keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'spm_table', 'archive_table', 'table_second', 'keys_second', 'single_value', 'bar', 'pie', 'promql', 'text'] as const satisfies readonly ReportType[]
 
 const keyTypes: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'keys_second']
 
@@ -35,6 +36,7 @@ function nameOfSource(s: ReportSource, i: number): string {
 export function ReportForm({ report: r, monitors, data, errors, onChange }: Props) {
   const t = useT()
   const workspace = useWorkspace()
+  const { zone } = usePrefs()
   const client = useQueryClient()
   const at = (field: string) => errors.at('spec.reports[0].' + field)
   const change = (part: Partial<Report>) => onChange({ ...r, ...part })
@@ -47,7 +49,7 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
   const setColumn = (i: number, c: ReportColumn) => change({ columns: columns.map((o, j) => (j === i ? c : o)) })
   const setType = (type: ReportType) =>
     change({
-      type, text: type === 'text' ? (r.text ?? '') : undefined, columns: freeColumns(type) ? r.columns : undefined, hidden_keys: keyTypes.includes(type) ? r.hidden_keys : undefined,
+      type, period: type === 'archive_table' ? (r.period ?? 'day') : undefined, time_zone: type === 'archive_table' ? (r.time_zone ?? zone) : undefined, text: type === 'text' ? (r.text ?? '') : undefined, columns: freeColumns(type) ? r.columns : undefined, hidden_keys: keyTypes.includes(type) ? r.hidden_keys : undefined,
       // What the new type can't show goes.
       sources: type === 'text' ? undefined : sources.filter((s) => (s.monitor ? fits(type, monitorOf(s)?.spec ?? { type: 'minute' }) : takesExpr(type))),
     })
@@ -122,8 +124,14 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
           )}
           <div className="fields">
             {(r.type === 'trend' || r.type === 'pie' || r.type === 'bar' || keyTypes.includes(r.type)) && <Field label={t('report.top')} hint={r.type === 'trend' ? t('report.top.trend') : t('report.top.hint')} bad={at('top')}>{(a) => <InputNumber {...a} min={1} max={1000} value={r.top || null} onChange={(v) => change({ top: v ?? undefined })} />}</Field>}
+            {r.type === 'archive_table' && (
+              <>
+                <Field label={t('report.period')} bad={at('period')}>{(a) => <Select {...a} value={r.period ?? 'day'} options={(['hour', 'day', 'week', 'month'] as const).map((v) => ({ value: v, label: t(`period.${v}`) }))} onChange={(v) => change({ period: v })} />}</Field>
+                <Field label={t('report.zone')} hint={t('report.zone.hint')} bad={at('time_zone')}>{(a) => <Input {...a} value={r.time_zone ?? ''} placeholder="UTC" onChange={(e) => change({ time_zone: e.target.value || undefined })} />}</Field>
+              </>
+            )}
             <Field label={t('report.span')} hint={t('report.span.hint')} bad={at('span_s')}>{(a) => <InputNumber {...a} min={1} max={2678400} value={r.span_s || null} onChange={(v) => change({ span_s: v ?? undefined })} suffix="s" />}</Field>
-            <Field label={t('report.step')} hint={t('report.step.hint')} bad={at('step_s')}>{(a) => <InputNumber {...a} min={1} max={86400} value={r.step_s || null} onChange={(v) => change({ step_s: v ?? undefined })} suffix="s" />}</Field>
+            {r.type !== 'archive_table' && <Field label={t('report.step')} hint={t('report.step.hint')} bad={at('step_s')}>{(a) => <InputNumber {...a} min={1} max={86400} value={r.step_s || null} onChange={(v) => change({ step_s: v ?? undefined })} suffix="s" />}</Field>}
           </div>
           {freeColumns(r.type) && (
             <section aria-label={t('report.columns')}>

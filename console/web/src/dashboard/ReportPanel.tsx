@@ -112,7 +112,7 @@ function Body({ report, data, span, onZoom }: { report: Report; data: ReportData
   }
   return (
     <>
-      <ReportTable data={report.type === 'spm_table' ? { ...data, columns: data.columns.map((c) => ({ ...c, name: serviceName(c, t) })) } : data} height={report.height || undefined} />
+      <ReportTable report={report} data={report.type === 'spm_table' ? { ...data, columns: data.columns.map((c) => ({ ...c, name: serviceName(c, t) })) } : data} height={report.height || undefined} />
       {more}
     </>
   )

@@ -2,12 +2,12 @@
 import { CaretUpFilled, ExclamationCircleFilled, QuestionCircleOutlined, WarningFilled } from '@ant-design/icons'
 import { Table } from 'antd'
 import type { ColumnsType } from 'antd/es/table'
-import type { ReportCell, ReportData, ReportHead, ReportRow } from '../api/types'
+import type { Report, ReportCell, ReportData, ReportHead, ReportRow } from '../api/types'
 import { usePrefs } from '../app/prefs'
 import { share } from '../format/numbers'
 import { full } from '../format/times'
 import { useT } from '../i18n'
-import { diagnosisLink, exactText, timeText, valueText } from './data'
+import { diagnosisLink, exactText, periodText, timeText, valueText } from './data'
 
 /** Value is a number with its colour, which an icon tells too, and the way to its diagnosis. */
 export function Value({ head, row, cell, data }: { head: ReportHead; row: ReportRow; cell: ReportCell | undefined; data: ReportData }) {
@@ -32,7 +32,7 @@ function Trust({ row }: { row: ReportRow }) {
   return null
 }
 
-export function ReportTable({ data, height }: { data: ReportData; height?: number }) {
+export function ReportTable({ data, height, report }: { data: ReportData; height?: number; report: Report }) {
   const t = useT()
   const { zone } = usePrefs()
   const now = data.end_ms
@@ -40,7 +40,7 @@ export function ReportTable({ data, height }: { data: ReportData; height?: numbe
   const timed = data.rows.some((r) => r.start_ms) && !data.columns.some((c) => c.function === 'time') && data.keys.length === 0
   const across = data.columns.some((c) => c.key)
   const rows = data.rest ? [...data.rows, data.rest] : data.rows
-  const when = (r: ReportRow) => (r.start_ms ? <span className="nowrap"><time dateTime={new Date(r.start_ms).toISOString()} title={full(r.start_ms, zone)}>{timeText(r.start_ms, data.step_ms, now, zone)}</time> <Trust row={r} /></span> : null)
+  const when = (r: ReportRow) => (r.start_ms ? <span className="nowrap"><time dateTime={new Date(r.start_ms).toISOString()} title={full(r.start_ms, zone)}>{report.period ? periodText(r.start_ms, report.period, report.time_zone ?? 'UTC') : timeText(r.start_ms, data.step_ms, now, zone)}</time> <Trust row={r} /></span> : null)
   const value = (h: ReportHead, i: number) => ({
     key: 'c' + i, align: h.function === 'time' ? ('left' as const) : ('right' as const),
     title: title(h),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ReportData, ReportHead, ReportRow } from '../api/types'
-import { chosenOf, choiceText, diagnosisLink, doubts, fits, generated, lineName, timeText, valueText } from './data'
+import { chosenOf, choiceText, diagnosisLink, doubts, fits, generated, lineName, periodText, timeText, valueText } from './data'
 
 const head = (part: Partial<ReportHead>): ReportHead => ({ name: 'n', ...part })
 const data = (part: Partial<ReportData>): ReportData => ({
@@ -22,6 +22,10 @@ describe('values', () => {
     expect(timeText(now - 1000, 1000, now, 'UTC')).toBe('11:59:59')
     expect(timeText(now - 86_400_000, 60_000, now, 'UTC')).toBe('11-22 12:00')
     expect(timeText(Date.UTC(2026, 10, 22), 86_400_000, now, 'UTC')).toBe('2026-11-22')
+  })
+  it('have calendar periods', () => {
+    const monday = Date.UTC(2026, 10, 22, 16)
+    expect((['hour', 'day', 'week', 'month'] as const).map((p) => periodText(monday, p, 'Asia/Shanghai'))).toEqual(['2026-11-23 00:00', '2026-11-23', '2026-11-23 – 11-29', '2026-11'])
   })
   it('link to a diagnosis with encoded values', () => {
     const row: ReportRow = { key: ['a&b', 'c'], start_ms: 5, cells: [], settled: true }

@@ -1,5 +1,5 @@
 /** What reports show, as texts: numbers by their format, times, links, trust. */
-import type { MonitorSpec, ReportCell, ReportColumn, ReportData, ReportHead, ReportRow, ReportType } from '../api/types'
+import type { MonitorSpec, Report, ReportCell, ReportColumn, ReportData, ReportHead, ReportRow, ReportType } from '../api/types'
 import { exact, share, short } from '../format/numbers'
 import { full } from '../format/times'
 import type { Translate } from '../i18n'
@@ -36,6 +36,21 @@ export function timeText(ms: number, stepMs: number, now: number, zone: string):
   const clock = stepMs < 60_000 || ms % 60_000 !== 0 ? text.slice(11, 19) : text.slice(11, 16)
   if (stepMs >= 86_400_000 && clock === '00:00') return text.slice(0, 10)
   return text.slice(0, 10) === full(now, zone).slice(0, 10) ? clock : text.slice(5, 10) + ' ' + clock
+}
+
+/** periodText names a calendar period by its start, in its own zone. */
+export function periodText(ms: number, period: NonNullable<Report['period']>, zone: string): string {
+  const text = full(ms, zone)
+  switch (period) {
+    case 'hour':
+      return text.slice(0, 13) + ':00'
+    case 'month':
+      return text.slice(0, 7)
+    case 'week':
+      // The last day by the calendar, whatever the clocks do in between.
+      return `${text.slice(0, 10)} – ${new Date(Date.parse(text.slice(0, 10)) + 6 * 86_400_000).toISOString().slice(5, 10)}`
+  }
+  return text.slice(0, 10)
 }
 
 /** diagnosisLink fills the placeholders of a column's link, URL-encoded. */
@@ -92,6 +107,7 @@ export function fits(type: ReportType, m: Pick<MonitorSpec, 'type' | 'group_by'>
     case 'trend':
     case 'single_value':
     case 'bar':
+    case 'archive_table':
       return true
     case 'pie':
       return grouped
@@ -106,7 +122,7 @@ export function takesExpr(type: ReportType): boolean {
 
 /** hasTime reports whether a report of a type has its times in a column. */
 export function hasTime(type: ReportType): boolean {
-  return type === 'table_10m' || type === 'table_second' || type === 'spm_table'
+  return type === 'table_10m' || type === 'table_second' || type === 'spm_table' || type === 'archive_table'
 }
 
 /** freeColumns reports whether the columns of a type are a person's to choose. */
@@ -146,7 +162,7 @@ export function choiceText(values: readonly string[]): string {
 
 /** choosesKeys reports whether columns of a type may be narrowed to some keys. */
 export function choosesKeys(type: ReportType): boolean {
-  return type === 'key_map' || type === 'trend' || type === 'single_value' || type === 'table_10m' || type === 'table_second'
+  return type === 'key_map' || type === 'trend' || type === 'single_value' || type === 'table_10m' || type === 'table_second' || type === 'archive_table'
 }
 
 /** nameOf makes a resource's name from what people call it; a title without any usable letter gives none. */

@@ -33,6 +33,7 @@ export const chineseDetails: Record<string, string> = {
   bad_kind: '类型无效：{{message}}',
   bad_level: '级别无效，请使用 P0（最严重）到 P4',
   bad_name: '名称无效：{{message}}',
+  bad_period: '归档周期无效：{{message}}',
   bad_password: '密码不符合要求：{{message}}',
   bad_path: '路径无效：{{message}}',
   bad_recover_after: '次数须为 1 到 60',

@@ -1706,6 +1706,8 @@ export interface components {
         JudgedCondition: {
             /** Format: double */
             completeness: number;
+            /** @description The first of the lines that matched, masked */
+            lines?: components["schemas"]["Line"][];
             op: string;
             result: string;
             source: string;
@@ -1770,6 +1772,11 @@ export interface components {
             p3: number;
             /** Format: int64 */
             p4: number;
+        };
+        Line: {
+            file: string;
+            instance: string;
+            text: string;
         };
         LineCounters: {
             /**

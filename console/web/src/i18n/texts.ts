@@ -1,11 +1,12 @@
 import { alarmTexts } from './texts.alarm'
 import { commonTexts } from './texts.common'
 import { diagnosisTexts } from './texts.diagnosis'
+import { lineTexts } from './texts.lines'
 import { monitorTexts } from './texts.monitor'
 import { organiseTexts } from './texts.organise'
 import { placeTexts } from './texts.places'
 
 /** texts holds each text as [English, 简体中文]. */
-export const texts = { ...commonTexts, ...monitorTexts, ...alarmTexts, ...placeTexts, ...diagnosisTexts, ...organiseTexts } as const
+export const texts = { ...commonTexts, ...monitorTexts, ...alarmTexts, ...placeTexts, ...diagnosisTexts, ...organiseTexts, ...lineTexts } as const
 
 export type TextKey = keyof typeof texts

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pharos-stack/pharos/internal/alarmstate"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
@@ -98,5 +99,65 @@ func TestBadLineMonitors(t *testing.T) {
 		if !found {
 			t.Errorf("%s: %q is missing in %+v", change, want, f.Details)
 		}
+	}
+}
+
+func TestLinesOfAlertsAreForEditors(t *testing.T) {
+	i := start(t)
+	c := i.admin()
+	conditions := []alarmstate.Condition{{Source: "plates", Op: "ge", Threshold: 1, Result: "true", Completeness: 1, Lines: []alarmstate.Line{{Instance: "h1", File: "/x", Text: "the line"}}}}
+	insert(t, i.db, &alarmstate.Alert{ID: "alt_1", Workspace: "default", RuleID: "mon_1", Rule: "match:plates", Level: "P1", State: "firing", Labels: map[string]string{}, Conditions: conditions},
+		&alarmstate.Event{ID: "evt_1", Workspace: "default", RuleID: "mon_1", Rule: "match:plates", Type: "firing", Labels: map[string]string{}, Conditions: conditions, TimeMs: 5})
+	viewer := c.makeToken("default", "viewer")
+	for _, path := range []string{"/alerts", "/alarm_events?start=1&end=9"} {
+		if got := c.want(200, "GET", ws+path, nil); !strings.Contains(string(got.body), "the line") {
+			t.Errorf("an editor sees %s", got.body)
+		}
+		if got := viewer.want(200, "GET", ws+path, nil); strings.Contains(string(got.body), "the line") || !strings.Contains(string(got.body), "plates") {
+			t.Errorf("a viewer sees %s", got.body)
+		}
+	}
+}
+
+func TestBadMatchMonitors(t *testing.T) {
+	c := start(t).admin()
+	const good = `"title":"Seen","level":"P2","min_lines_chat":2`
+	body := func(match string) string {
+		return `{"name":"plates","spec":{"title":"Plates","type":"match","paths":["/x.log"],"time":{"format":"normal"},` + match + `}}`
+	}
+	c.want(204, "POST", ws+"/monitors:validate", body(`"match":{`+good+`,"text_mode":"custom","text_pattern":"(?P<n>\\d+)","custom_text":"${n} $x"}`))
+	for match, want := range map[string]string{
+		`"description":"x"`: `spec.match match_required`,
+		`"match":{"title":"Seen","level":"P3","min_lines_chat":2}`:                                   `spec.match.level bad_match_level`,
+		`"match":{"title":"","level":"P0","min_lines_chat":2}`:                                       `spec.match.title bad_alarm_title`,
+		`"match":{"title":"Seen","level":"P0"}`:                                                      `spec.match.min_lines_chat min_lines_required`,
+		`"match":{"title":"Seen","level":"P0","min_lines_sms":-1}`:                                   `spec.match.min_lines_sms bad_min_lines`,
+		`"match":{` + good + `,"max_lines":21}`:                                                      `spec.match.max_lines bad_max_lines`,
+		`"match":{` + good + `,"sms_channels":["x"]}`:                                                `spec.match.sms_channels not_used`,
+		`"match":{` + good + `,"channels":["nobody"]}`:                                               `spec.match.channels[0] not_found`,
+		`"match":{` + good + `,"custom_text":"x"}`:                                                   `spec.match.custom_text not_used`,
+		`"match":{` + good + `,"text_mode":"short"}`:                                                 `spec.match.text_mode bad_text_mode`,
+		`"match":{` + good + `,"text_mode":"custom","text_pattern":"(","custom_text":"x"}`:           `spec.match.text_pattern bad_regex`,
+		`"match":{` + good + `,"text_mode":"custom","text_pattern":"x"}`:                             `spec.match.custom_text bad_custom_text`,
+		`"match":{` + good + `,"text_mode":"custom","text_pattern":"(?P<a>x)","custom_text":"${b}"}`: `spec.match.custom_text bad_custom_text`,
+		`"match":{` + good + `,"emergency_link":"ftp://x"}`:                                          `spec.match.emergency_link bad_url`,
+		`"match":{` + good + `},"group_by":["host"]`:                                                 `spec.group_by group_not_allowed`,
+		`"match":{` + good + `},"statistics":[{"kind":"count"}]`:                                     `spec.statistics bad_kind`,
+		`"match":{` + good + `},"window":"5m"`:                                                       `spec.window bad_window`,
+	} {
+		f := c.fails(422, "invalid", "POST", ws+"/monitors:validate", body(match))
+		found := false
+		for _, d := range f.Details {
+			found = found || d.Field+" "+d.Code == want
+		}
+		if !found {
+			t.Errorf("%s: %q is missing in %+v", match, want, f.Details)
+		}
+	}
+	// Its alarm is its own.
+	c.want(201, "POST", ws+"/monitors", body(`"match":{`+good+`}`))
+	f := c.fails(422, "invalid", "POST", ws+"/alarm_rules", `{"name":"r","spec":{"title":"r","conditions":[{"monitor":"plates","op":"gt","threshold":1}]}}`)
+	if len(f.Details) != 1 || f.Details[0].Code != "alarm_of_its_own" {
+		t.Errorf("%+v", f.Details)
 	}
 }

@@ -110,14 +110,21 @@ func (a *Alarm) load(ctx context.Context) error {
 		return err
 	}
 	index := map[[2]string]*monitor{}
+	rules := map[string]*rule{}
 	for _, o := range objects {
 		var spec logrule.Spec
 		if err := json.Unmarshal(o.Spec, &spec); err != nil {
 			a.o.Logger.Error("cannot read monitor", "name", o.Metadata.Name, "err", err)
 			continue
 		}
-		if !spec.Disabled {
-			index[[2]string{o.Metadata.Workspace, o.Metadata.Name}] = &monitor{id: o.Metadata.ID, key: o.Metadata.Name, spec: spec.WithDefaults()}
+		if spec.Disabled {
+			continue
+		}
+		index[[2]string{o.Metadata.Workspace, o.Metadata.Name}] = &monitor{id: o.Metadata.ID, key: o.Metadata.Name, spec: spec.WithDefaults()}
+		if spec.Type == logrule.Match && spec.Match != nil {
+			for _, r := range matchRules(o, spec.Match) {
+				rules[r.id] = r
+			}
 		}
 	}
 	if objects, err = a.o.Resources.List(ctx, "AlarmRule", ""); err != nil {
@@ -127,7 +134,9 @@ func (a *Alarm) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rules := map[string]*rule{}
+	for _, r := range rules {
+		r.checkedMs = positions[r.id].CheckedMs
+	}
 	for _, o := range objects {
 		var spec alarmrule.Spec
 		if err := json.Unmarshal(o.Spec, &spec); err != nil {

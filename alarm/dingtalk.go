@@ -125,6 +125,9 @@ func (a *Alarm) markdown(events []alarmstate.Event) (title, text string) {
 			object = "**" + escapeMarkdown(object) + "** "
 		}
 		fmt.Fprintf(&b, "\n- %s%s", object, escapeMarkdown(strings.Join(parts, "; ")))
+		for _, line := range linesOf(e) {
+			fmt.Fprintf(&b, "\n    - %s", escapeMarkdown(line))
+		}
 	}
 	fmt.Fprintf(&b, "\n\n%s %s", w.since, time.UnixMilli(first.StartedMs).Format("2006-01-02 15:04"))
 	if first.EmergencyText != "" {

@@ -81,6 +81,11 @@ func (a *Alarm) gatherMonitor(ctx context.Context, workspace string, c alarmrule
 	if m == nil {
 		return Input{}, nil, fmt.Errorf("monitor %q does not exist or is disabled", c.Monitor)
 	}
+	window := m.spec.Window.D().Milliseconds()
+	start := checkMs/window*window - window
+	if m.spec.Type == logrule.Match {
+		return a.gatherMatch(ctx, workspace, m, start, c.Threshold, wait)
+	}
 	stat := m.spec.Statistics[0]
 	if c.Figure != "" {
 		i := slices.IndexFunc(m.spec.Statistics, func(s logrule.Statistic) bool { return s.Name == c.Figure })
@@ -97,8 +102,6 @@ func (a *Alarm) gatherMonitor(ctx context.Context, workspace string, c alarmrule
 		expr += keySelector(c.Keys)
 	}
 	in := Input{Source: expr, Unit: stat.Unit, Kind: stat.Kind}
-	window := m.spec.Window.D().Milliseconds()
-	start := checkMs/window*window - window
 	var err error
 	if in.Completeness, err = a.completeness(ctx, workspace, m, start, wait); err != nil {
 		return in, nil, err
@@ -158,22 +161,29 @@ func (a *Alarm) gatherExpr(ctx context.Context, workspace string, c alarmrule.Co
 
 // completeness of the monitor's window that begins at startMs.
 func (a *Alarm) completeness(ctx context.Context, workspace string, m *monitor, startMs int64, wait bool) (float64, error) {
+	w, err := a.window(ctx, workspace, m, startMs, wait)
+	return w.GetCompleteness(), err
+}
+
+// window returns the monitor's window that begins at startMs, nil if nothing is known of it.
+func (a *Alarm) window(ctx context.Context, workspace string, m *monitor, startMs int64, wait bool) (*pharosv1.WindowState, error) {
 	end := startMs + m.spec.Window.D().Milliseconds()
 	resp, err := a.o.Query.MonitorWindows(ctx, &pharosv1.MonitorWindowsRequest{
 		Scope: &pharosv1.Scope{Workspace: workspace}, MonitorId: m.id, StartMs: startMs, EndMs: end})
 	if err != nil {
-		return 0, fmt.Errorf("cannot read completeness of monitor %q: %w", m.key, err)
+		return nil, fmt.Errorf("cannot read completeness of monitor %q: %w", m.key, err)
 	}
-	share, settled := 0.0, resp.SettledUntilMs >= end
+	var found *pharosv1.WindowState
+	settled := resp.SettledUntilMs >= end
 	for _, w := range resp.Windows {
 		if w.WindowStartMs == startMs {
-			share, settled = w.Completeness, settled || w.Settled
+			found, settled = w, settled || w.Settled
 		}
 	}
 	if !settled && wait {
-		return 0, errNotSettled
+		return nil, errNotSettled
 	}
-	return share, nil
+	return found, nil
 }
 
 // query evaluates expr at one moment. lookbackMs 0 is the default of 5 minutes.

@@ -32,6 +32,8 @@ type Input struct {
 	Completeness float64
 	// Kind of the figure; empty for an expression, which proves nothing while incomplete.
 	Kind logrule.StatKind
+	// Lines that are told with the value when the condition holds.
+	Lines []alarmstate.Line
 	// Failed is set when the data could not be read: everything is unknown.
 	Failed bool
 }
@@ -76,6 +78,9 @@ func judge(spec alarmrule.Spec, inputs []Input, object string) Verdict {
 		if has && !math.IsNaN(value) && !math.IsInf(value, 0) {
 			out.Value = &value
 			v.HasValue = true
+		}
+		if truth == True {
+			out.Lines = in.Lines
 		}
 		v.Conditions[i] = out
 		switch truth {

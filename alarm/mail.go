@@ -116,6 +116,9 @@ func (a *Alarm) mailText(c channel.Mail, events []alarmstate.Event) []byte {
 			break
 		}
 		fmt.Fprintf(body, "%s\r\n", e.Message)
+		for _, line := range linesOf(e) {
+			fmt.Fprintf(body, "\r\n%s\r\n", strings.ReplaceAll(line, "\n", "\r\n"))
+		}
 	}
 	for _, line := range []string{first.EmergencyText, first.EmergencyLink, a.link(first)} {
 		if line != "" {

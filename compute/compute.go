@@ -50,6 +50,9 @@ type Options struct {
 	Dir string
 	// Store takes settled windows and samples. Required; the caller closes it after Run.
 	Store store.Store
+	// Rows takes the lines that settled windows keep; the caller closes it after Run. Without it
+	// only windows that have not settled have lines, and monitors that keep lines are settled without.
+	Rows store.Rows
 	// Register is the connection to register; without one, SetState tells the state of the cluster.
 	Register grpc.ClientConnInterface
 	// Address is where vessels and other computes reach this one; told to register.

@@ -105,7 +105,11 @@ func (c *Compute) sync(ctx context.Context) error {
 	if idle {
 		return nil
 	}
-	if err := c.opts.Store.Sync(ctx); err != nil {
+	err := c.opts.Store.Sync(ctx)
+	if err == nil && c.opts.Rows != nil && len(settled) > 0 {
+		err = c.opts.Rows.Sync(ctx)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -145,6 +145,23 @@ func (c *Compute) look(l liveWindow) (*contents, *pharosv1.WindowState, map[stri
 	return x, state, admitted.Dropped, nil
 }
 
+// LiveLines returns the windows of a monitor, with their lines, that the store
+// does not have as they are now, in the order of time.
+func (c *Compute) LiveLines(monitorID string, startMs, endMs int64) ([]store.LineWindow, error) {
+	var out []store.LineWindow
+	for _, l := range c.liveWindows(startMs, endMs, func(string) bool { return true }) {
+		if l.w.id.Monitor != monitorID || !l.plan.KeepsLines() {
+			continue
+		}
+		x, state, _, err := c.look(l)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, lineWindow(l.plan, x, state))
+	}
+	return out, nil
+}
+
 // reported returns how many agents are expected in a window, and those that
 // have not reported it. Compute.mu is held.
 func (m *monitor) reported(endMs int64, before *journal.Settled) (int, []string) {

@@ -10,6 +10,7 @@ import (
 	"github.com/pharos-stack/pharos/compute/journal"
 	"github.com/pharos-stack/pharos/compute/store"
 	"github.com/pharos-stack/pharos/compute/window"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
 const (
@@ -17,6 +18,8 @@ const (
 	jobsPerMonitor = 100
 	// samplesPerWrite is about how many samples go to the store with one call.
 	samplesPerWrite = 20_000
+	// lineWindowsPerWrite is the same for windows with lines, each of at most 800 KiB.
+	lineWindowsPerWrite = 20
 	// windowsPerWrite is the most windows that settle with one commit.
 	windowsPerWrite = 1000
 	// storePauseMs is how long windows wait after the store has refused some.
@@ -226,17 +229,21 @@ var errStore = errors.New("the store does not take windows")
 func (c *Compute) settleSome(ctx context.Context, jobs []job) (int, error) {
 	b := c.journal.NewBatch()
 	var samples []store.WindowSample
+	var lines []store.LineWindow
 	var records []*journal.Settled
 	for i := range jobs {
-		if len(samples) >= samplesPerWrite || len(records) >= windowsPerWrite {
+		if len(samples) >= samplesPerWrite || len(records) >= windowsPerWrite || len(lines) >= lineWindowsPerWrite {
 			break
 		}
-		record, more, err := c.prepare(b, &jobs[i], samples)
+		record, x, more, err := c.prepare(b, &jobs[i], samples)
 		if err != nil {
 			b.Discard()
 			return 0, err
 		}
 		records, samples = append(records, record), more
+		if w, ok := jobs[i].lines(x, record); ok && c.opts.Rows != nil {
+			lines = append(lines, w)
+		}
 	}
 	jobs = jobs[:len(records)]
 
@@ -259,6 +266,9 @@ func (c *Compute) settleSome(ctx context.Context, jobs []job) (int, error) {
 	}
 	err = c.opts.Store.WriteWindows(ctx, samples)
 	wrote(err == nil)
+	if err == nil && len(lines) > 0 {
+		err = store.WriteLines(ctx, c.opts.Rows, lines)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
@@ -271,15 +281,27 @@ func (c *Compute) settleSome(ctx context.Context, jobs []job) (int, error) {
 	return len(jobs), nil
 }
 
+// lines returns what the store is to know of the lines that a window keeps. A
+// window without lines needs none, unless it had some before.
+func (j *job) lines(x *contents, record *journal.Settled) (store.LineWindow, bool) {
+	w := lineWindow(j.plan, x, record.State)
+	return w, j.plan.KeepsLines() && (w.Count > 0 || j.before > 0)
+}
+
+func lineWindow(plan *window.Plan, x *contents, s *pharosv1.WindowState) store.LineWindow {
+	return store.LineWindow{Workspace: plan.Workspace(), Monitor: plan.Monitor, StartMs: s.GetWindowStartMs(), WindowMs: s.GetWindowMs(),
+		Revision: s.GetRevision(), Count: s.GetLines(), Kept: len(x.merged.Lines), Completeness: s.GetCompleteness(), Lines: x.merged.Lines}
+}
+
 // prepare merges a window, puts what has to be remembered into b, and appends its samples.
-func (c *Compute) prepare(b *journal.Batch, j *job, samples []store.WindowSample) (*journal.Settled, []store.WindowSample, error) {
+func (c *Compute) prepare(b *journal.Batch, j *job, samples []store.WindowSample) (*journal.Settled, *contents, []store.WindowSample, error) {
 	x, err := c.merge(j.id, j.plan, j.meta)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	before, err := c.journal.Settled(j.id)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	now := c.nowMs()
 	c.mu.Lock()
@@ -309,7 +331,7 @@ func (c *Compute) prepare(b *journal.Batch, j *job, samples []store.WindowSample
 	samples = j.plan.Samples(samples, x.merged, record.State, func(key string) bool { return !admitted.Dropped[key] }, nil)
 	samples = j.plan.Companions(samples, record.State, nil)
 	samples = c.onlyValid(samples, began)
-	return record, samples, nil
+	return record, x, samples, nil
 }
 
 // onlyValid leaves out what the store would refuse the whole write for.

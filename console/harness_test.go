@@ -307,6 +307,8 @@ type fakeQuery struct {
 	results map[string]*pharosv1.QueryResponse
 	last    *pharosv1.QueryRequest
 	windows *pharosv1.MonitorWindowsResponse
+	lines   *pharosv1.MonitorLinesResponse
+	asked   *pharosv1.MonitorLinesRequest // for lines
 }
 
 func (f *fakeQuery) set(fn func(*fakeQuery)) {
@@ -338,6 +340,16 @@ func (f *fakeQuery) MonitorWindows(_ context.Context, r *pharosv1.MonitorWindows
 		return &pharosv1.MonitorWindowsResponse{}, nil
 	}
 	return f.windows, nil
+}
+
+func (f *fakeQuery) MonitorLines(_ context.Context, r *pharosv1.MonitorLinesRequest) (*pharosv1.MonitorLinesResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = r
+	if f.lines == nil {
+		return &pharosv1.MonitorLinesResponse{}, nil
+	}
+	return f.lines, nil
 }
 
 func (f *fakeQuery) Status(context.Context, *pharosv1.StatusRequest) (*pharosv1.StatusResponse, error) {

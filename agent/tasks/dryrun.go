@@ -108,6 +108,9 @@ func lineOf(e logpipe.Explained) *pharosv1.DryRunLine {
 }
 
 func (r *Runner) totals(program *logpipe.Program, task *logpipe.Task, groupBy []string) ([]*pharosv1.DryRunTotal, error) {
+	if program.Layout().Keep > 0 {
+		groupBy = nil // these are columns of records, there is one total
+	}
 	var out []*pharosv1.DryRunTotal
 	for _, w := range task.Windows() {
 		table, err := partial.Decode(w.AppendTable(nil))
@@ -118,7 +121,7 @@ func (r *Runner) totals(program *logpipe.Program, task *logpipe.Task, groupBy []
 			continue // only lines that could not be used
 		}
 		rows := []*partial.Row{&table.Total}
-		if table.Layout.Groups > 0 {
+		if table.Layout.Groups > 0 && table.Layout.Keep == 0 {
 			rows = rows[:0]
 			for _, row := range table.Rows {
 				rows = append(rows, row)

@@ -37,12 +37,21 @@ func (s storage) open(ctx context.Context, data string, log *slog.Logger) (store
 		Retention5m: time.Duration(s.Retention5m), Retention1h: time.Duration(s.Retention1h), Logger: log})
 }
 
+// openRows opens where lines are kept, as long as series as they settled.
+func (s storage) openRows(ctx context.Context, data string, log *slog.Logger) (store.Rows, error) {
+	if s.ClickHouse != "" {
+		return clickhouse.OpenRows(ctx, clickhouse.Options{DSN: s.ClickHouse, Cluster: s.ClickHouseCluster, Retention: time.Duration(s.Retention), Logger: log})
+	}
+	return embedded.OpenRows(embedded.Options{Dir: filepath.Join(data, "lines"), Retention: time.Duration(s.Retention), Logger: log})
+}
+
 // node is a compute with its store and its queries.
 type node struct {
 	compute *compute.Compute
 	queries *query.Service
 	peers   *computes
 	store   store.Store
+	rows    store.Rows
 }
 
 // openNode makes a compute. register is the connection to register.
@@ -53,11 +62,14 @@ func openNode(ctx context.Context, s storage, o compute.Options, data string, re
 	if n.store, err = s.open(ctx, data, o.Logger); err != nil {
 		return nil, err
 	}
-	o.Store, o.Register, o.Dir, o.Version = n.store, register, data, version
-	if n.compute, err = compute.New(o); err != nil {
+	if n.rows, err = s.openRows(ctx, data, o.Logger); err != nil {
 		return nil, errors.Join(err, n.store.Close())
 	}
-	n.queries = query.New(query.Options{Store: n.store, Live: n.compute, Peers: n.peers.clients, Logger: o.Logger})
+	o.Store, o.Rows, o.Register, o.Dir, o.Version = n.store, n.rows, register, data, version
+	if n.compute, err = compute.New(o); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	n.queries = query.New(query.Options{Store: n.store, Rows: n.rows, Live: n.compute, Peers: n.peers.clients, Logger: o.Logger})
 	return n, nil
 }
 
@@ -66,8 +78,8 @@ func (n *node) services(s grpc.ServiceRegistrar) {
 	pharosv1.RegisterQueryServiceServer(s, n.queries)
 }
 
-// Close closes the store, after the compute's Run has ended.
-func (n *node) Close() error { return n.store.Close() }
+// Close closes the stores, after the compute's Run has ended.
+func (n *node) Close() error { return errors.Join(n.rows.Close(), n.store.Close()) }
 
 var _ io.Closer = (*node)(nil)
 

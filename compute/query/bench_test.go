@@ -62,6 +62,8 @@ func (l *liveWindows) Status() *pharosv1.StatusResponse {
 	return &pharosv1.StatusResponse{ComputeId: "c1"}
 }
 
+func (l *liveWindows) LiveLines(string, int64, int64) ([]store.LineWindow, error) { return nil, nil }
+
 func (l *liveWindows) PendingRollup(string) int64 {
 	if l.pending > 0 {
 		return l.pending

@@ -54,6 +54,9 @@ type Live interface {
 	SelectLive(matchers []store.Matcher, startMs, endMs int64, fn func(*store.Series) error) error
 	// MonitorWindows tells of a monitor's recent windows that this compute owns.
 	MonitorWindows(ctx context.Context, req *pharosv1.MonitorWindowsRequest) (*pharosv1.MonitorWindowsResponse, error)
+	// LiveLines returns the windows of a monitor, with the lines they keep, that the store does not
+	// have as they are now.
+	LiveLines(monitorID string, startMs, endMs int64) ([]store.LineWindow, error)
 	// PendingRollup returns the start of a monitor's earliest bucket of rollups that the store does not
 	// have as it should be; math.MaxInt64 if there is none.
 	PendingRollup(monitorID string) int64
@@ -66,7 +69,9 @@ type Live interface {
 // Options of the service.
 type Options struct {
 	Store store.Store
-	Live  Live
+	// Rows has the lines of settled windows (default: none).
+	Rows store.Rows
+	Live Live
 	// Peers returns clients of the other computes (default: none).
 	Peers func() []pharosv1.QueryServiceClient
 	// Logger for failures that a caller can't be told in full (default: none).
@@ -131,6 +136,7 @@ type Service struct {
 	pharosv1.UnimplementedQueryServiceServer
 
 	store  store.Store
+	rows   store.Rows
 	live   Live
 	peers  func() []pharosv1.QueryServiceClient
 	log    *slog.Logger
@@ -144,7 +150,7 @@ var _ pharosv1.QueryServiceServer = (*Service)(nil)
 
 // New returns a service. Options.Store and Options.Live are required.
 func New(o Options) *Service {
-	s := &Service{store: o.Store, live: o.Live, peers: o.Peers, log: o.Logger, limits: o.Limits.withDefaults(), now: o.Now}
+	s := &Service{store: o.Store, rows: o.Rows, live: o.Live, peers: o.Peers, log: o.Logger, limits: o.Limits.withDefaults(), now: o.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -18,7 +18,7 @@ func (s *Service) MonitorWindows(ctx context.Context, req *pharosv1.MonitorWindo
 	if req.GetMonitorId() == "" {
 		return nil, status.Error(codes.InvalidArgument, "a monitor id is needed")
 	}
-	if !s.mayReadMonitor(req) {
+	if !s.mayRead(req.GetScope(), req.GetMonitorId()) {
 		return nil, status.Errorf(codes.NotFound, "there is no monitor %q in this workspace", req.GetMonitorId())
 	}
 	resp, err := s.live.MonitorWindows(ctx, req)
@@ -53,11 +53,11 @@ func (s *Service) MonitorWindows(ctx context.Context, req *pharosv1.MonitorWindo
 	return joinWindows(all), nil
 }
 
-// mayReadMonitor refuses monitors known to be of another workspace.
-func (s *Service) mayReadMonitor(req *pharosv1.MonitorWindowsRequest) bool {
+// mayRead refuses monitors known to be of another workspace.
+func (s *Service) mayRead(scope *pharosv1.Scope, monitorID string) bool {
 	for _, m := range s.live.Monitors() {
-		if m.GetMonitorId() == req.GetMonitorId() {
-			return m.GetWorkspace() == req.GetScope().GetWorkspace()
+		if m.GetMonitorId() == monitorID {
+			return m.GetWorkspace() == scope.GetWorkspace()
 		}
 	}
 	return true

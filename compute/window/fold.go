@@ -36,6 +36,7 @@ func (f *Fold) Add(task *Plan, agent map[string]string, table []byte) error {
 		s = &Folded{Plan: task, Labels: labels, merged: partial.NewTable(task.layout)}
 		f.sources[string(id)] = s
 	}
+	s.merged.Instance = agent[instanceLabel]
 	if err := s.merged.MergeEncoded(table); err != nil {
 		return err
 	}

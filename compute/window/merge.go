@@ -27,6 +27,8 @@ type Merged struct {
 	Total Row
 	// DroppedLines had a key that an agent dropped.
 	DroppedLines uint64
+	// Lines that the window keeps, in their order; their keys are in the order of group_by.
+	Lines partial.Lines
 }
 
 // Merge collects the partial tables of one window.
@@ -60,6 +62,7 @@ func (m *Merge) Add(task *Plan, agent map[string]string, table []byte) error {
 		s = &source{plan: task, agent: agent, merged: partial.NewTable(task.layout)}
 		m.tables[string(id)] = s
 	}
+	s.merged.Instance = agent[instanceLabel]
 	if err := s.merged.MergeEncoded(table); err != nil {
 		return err
 	}
@@ -77,6 +80,12 @@ func (m *Merge) Result() *Merged {
 		cells := s.plan.cellsFor(m.plan)
 		out.Total.add(&s.merged.Total, cells)
 		out.DroppedLines += s.merged.Dropped
+		if s.plan.sort == m.plan.sort { // else their values mean something else
+			for _, l := range s.merged.Lines {
+				l.Key = s.plan.lineKey(l.Key, s.agent)
+				out.Lines.Keep(m.plan.layout.Keep, l)
+			}
+		}
 		put := func(r *partial.Row) {
 			labels, key := s.plan.place(r.Key, s.agent)
 			row := rows[key]
@@ -102,6 +111,22 @@ func (m *Merge) Result() *Merged {
 	}
 	slices.SortFunc(out.Rows, func(a, b *Row) int { return cmp.Compare(a.Key, b.Key) })
 	return out
+}
+
+// instanceLabel is the label of an agent that kept lines are told with.
+const instanceLabel = "instance"
+
+// lineKey puts the values of a line's columns and of the agent's labels in the order of group_by.
+func (p *Plan) lineKey(columns []string, agent map[string]string) []string {
+	key := make([]string, len(p.groups))
+	for i, g := range p.groups {
+		if g.agent != "" {
+			key[i] = agent[g.agent]
+		} else {
+			key[i] = columns[g.at]
+		}
+	}
+	return key
 }
 
 // cellsFor says for each cell of to which cell of p has the same input, -1 if none.

@@ -33,7 +33,14 @@ type Plan struct {
 	names          []string     // of all series the monitor has
 	rollups        map[string]store.Rollup
 	fromLabelsOnly bool // keys come from agents' labels alone
+	// Match is set for monitors that have no figures: their lines are counted.
+	Match bool
+	// sort is the column that kept lines are ordered by.
+	sort string
 }
+
+// KeepsLines reports whether windows carry lines.
+func (p *Plan) KeepsLines() bool { return p.layout.Keep > 0 || p.Match }
 
 // group is one entry of group_by.
 type group struct {
@@ -76,7 +83,9 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 		LengthMs:   spec.Window.D().Milliseconds(),
 		DeadlineMs: int64(spec.DeadlineS) * 1000,
 		KeyLimit:   spec.KeyLimit,
-		Multi:      len(spec.GroupBy) > 0,
+		Multi:      len(spec.GroupBy) > 0 && !spec.Type.KeepsLines(),
+		Match:      spec.Type == logrule.Match,
+		sort:       spec.SortColumn,
 		Disabled:   spec.Disabled,
 		fixed:      store.FromStrings("app", m.GetApp(), "workspace", m.GetWorkspace()),
 		rollups:    map[string]store.Rollup{},
@@ -97,7 +106,7 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 			p.names = append(p.names, f.name+over, f.name+under)
 		}
 	}
-	p.layout.Columns = len(p.inputs)
+	p.layout.Columns, p.layout.Keep = len(p.inputs), spec.Keep()
 	if p.Multi {
 		for _, n := range p.names {
 			p.names = append(p.names, n+":total")
@@ -128,6 +137,9 @@ func (p *Plan) group(by []string) {
 	}
 	p.fromLabelsOnly = p.Multi && p.layout.Groups == 0
 }
+
+// Workspace of the monitor.
+func (p *Plan) Workspace() string { return p.fixed.Get("workspace") }
 
 // Names of all series that the monitor may have.
 func (p *Plan) Names() []string { return p.names }

@@ -320,6 +320,9 @@ func (a *Alarms) alerts(ctx context.Context, in *alertListIn) (*alertListOut, er
 		return nil, err
 	}
 	rows, total, err := alarmstate.Alerts(ctx, a.DB, in.Workspace, alarmstate.AlertFilter{State: in.State, Level: in.Level, Rule: in.Rule}, p)
+	for i := range rows {
+		hideLines(ctx, in.Workspace, rows[i].Conditions)
+	}
 	return &alertListOut{Body: api.PageOf(rows, total, in.ListParams)}, err
 }
 
@@ -330,7 +333,20 @@ func (a *Alarms) events(ctx context.Context, in *eventListIn) (*eventListOut, er
 	}
 	rows, total, err := alarmstate.Events(ctx, a.DB, in.Workspace, alarmstate.EventFilter{Rule: in.Rule, Level: in.Level, Type: in.Type,
 		AlertID: in.AlertID, StartMs: in.Start, EndMs: in.End}, p)
+	for i := range rows {
+		hideLines(ctx, in.Workspace, rows[i].Conditions)
+	}
 	return &eventListOut{Body: api.PageOf(rows, total, in.ListParams)}, err
+}
+
+// hideLines takes log lines out of conditions: they are for those who may edit.
+func hideLines(ctx context.Context, workspace string, conditions []alarmstate.Condition) {
+	if p, refused := api.Caller(ctx); refused == nil && p.Check(workspace, api.Editor) == nil {
+		return
+	}
+	for i := range conditions {
+		conditions[i].Lines = nil
+	}
 }
 
 func (a *Alarms) deliveries(ctx context.Context, in *deliveryListIn) (*deliveryListOut, error) {

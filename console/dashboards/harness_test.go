@@ -47,6 +47,7 @@ type live struct {
 }
 
 func (l *live) SelectLive([]store.Matcher, int64, int64, func(*store.Series) error) error { return nil }
+func (l *live) LiveLines(string, int64, int64) ([]store.LineWindow, error)                { return nil, nil }
 func (l *live) PendingRollup(string) int64                                                { return math.MaxInt64 }
 func (l *live) Status() *pharosv1.StatusResponse                                          { return &pharosv1.StatusResponse{} }
 func (l *live) Monitors() []*pharosv1.MonitorInfo                                         { return l.monitors }

@@ -83,7 +83,7 @@ type One struct {
 type listIn struct {
 	api.InWorkspace
 	api.ListParams
-	Type    string `query:"type" enum:"minute,minute_multi,"`
+	Type    string `query:"type" enum:"minute,minute_multi,spm,second,second_multi,row_top,match,"`
 	App     string `query:"app"`
 	Enabled string `query:"enabled" enum:"true,false,"`
 	Folder  string `query:"folder" doc:"Name of a folder: monitors in it and below it; / those in no folder"`
@@ -136,6 +136,7 @@ func (m *Monitors) Routes(r *api.API) {
 	api.Route(r, "getMonitorAgents", "GET", item+"/agents", api.NeedViewer, "What each agent reads for the monitor", m.agents)
 	api.Route(r, "getMonitorDiagnosis", "GET", item+"/diagnosis", api.NeedViewer, "What keeps the monitor from working, with evidence", m.diagnosis)
 	api.Route(r, "getMonitorKeys", "GET", item+"/keys", api.NeedViewer, "Figures by key over a time range", m.keys)
+	api.Route(r, "getMonitorRows", "GET", item+"/rows", api.NeedViewer, "Records and lines that windows keep", m.rows)
 	m.logFileRoutes(r)
 }
 

@@ -195,6 +195,28 @@ func rename(items []item, here []resource.Object) error {
 	})
 }
 
+// eachMatch changes the alarms that monitors among the items carry themselves.
+func eachMatch(items []item, change func(*logrule.MatchRule)) error {
+	for i := range items {
+		it := &items[i]
+		if it.Kind != resource.KindLogMonitor {
+			continue
+		}
+		spec, err := resource.SpecOf[logrule.Spec](it.Object)
+		if err != nil {
+			return api.BadField(fmt.Sprintf("items[%d].spec", i), "bad_value", "%v", err)
+		}
+		if spec.Match == nil {
+			continue
+		}
+		change(spec.Match)
+		if it.Spec, err = json.Marshal(spec); err != nil {
+			return fmt.Errorf("cannot write spec of %s %q: %w", it.Kind, it.told.Name, err)
+		}
+	}
+	return nil
+}
+
 // each changes the specs of one kind among the items.
 func each[S resource.Spec[S]](items []item, kind string, change func(*S)) error {
 	for i := range items {
@@ -214,8 +236,8 @@ func each[S resource.Spec[S]](items []item, kind string, change func(*S)) error 
 	return nil
 }
 
-// channels returns the channels that rules name and nobody has, and takes them
-// out of the rules if asked to.
+// channels returns the channels that rules and monitors name and nobody has, and
+// takes them out if asked to.
 func channels(items []item, here []resource.Object, takeOut bool) ([]string, error) {
 	there := map[string]bool{}
 	for _, o := range here {
@@ -236,6 +258,21 @@ func channels(items []item, here []resource.Object, takeOut bool) ([]string, err
 			spec.Channels = slices.DeleteFunc(spec.Channels, gone)
 		}
 	})
+	if err == nil {
+		err = eachMatch(items, func(m *logrule.MatchRule) {
+			for _, names := range []*[]string{&m.Channels, &m.SMSChannels} {
+				gone := func(name string) bool { return !there[resource.KindChannel+" "+key(name)] }
+				for _, name := range *names {
+					if gone(name) {
+						missing = append(missing, name)
+					}
+				}
+				if takeOut {
+					*names = slices.DeleteFunc(*names, gone)
+				}
+			}
+		})
+	}
 	slices.Sort(missing)
 	return slices.Compact(missing), err
 }

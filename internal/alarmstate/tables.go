@@ -53,6 +53,15 @@ type Condition struct {
 	Unit   string `json:"unit,omitempty"`
 	// Completeness of the window that was judged, 0 to 1.
 	Completeness float64 `json:"completeness"`
+	// Lines that the value counts, the first of them, of monitors of type match.
+	Lines []Line `json:"lines,omitempty" doc:"The first of the lines that matched, masked"`
+}
+
+// Line is a log line that a notice carries.
+type Line struct {
+	Instance string `json:"instance"`
+	File     string `json:"file"`
+	Text     string `json:"text"`
 }
 
 // Object is the state of one object of a rule. One row for each object that

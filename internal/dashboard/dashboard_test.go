@@ -115,6 +115,7 @@ func TestSourcesFitTheirReport(t *testing.T) {
 	monitors := map[string]logrule.Spec{
 		"minute": {Type: logrule.Minute}, "minute_multi": {Type: logrule.MinuteMulti, GroupBy: []string{"k"}},
 		"spm": {Type: logrule.Service}, "spm_keys": {Type: logrule.Service, GroupBy: []string{"k"}},
+		"row_top": {Type: logrule.RowTop}, "match": {Type: logrule.Match},
 		"second": {Type: logrule.Second}, "second_multi": {Type: logrule.SecondMulti, GroupBy: []string{"k"}},
 	}
 	all := []string{"minute", "minute_multi", "second", "second_multi", "spm", "spm_keys"}

@@ -241,6 +241,9 @@ func checkFigure(es *fielderr.Errors, at, name string, m logrule.Spec, figure st
 
 // Fits reports whether a report of type t can show a monitor (spec 05 §S7.3).
 func Fits(t Type, m logrule.Spec) bool {
+	if m.Type.KeepsLines() {
+		return false // they have no series
+	}
 	grouped := len(m.GroupBy) > 0
 	switch t {
 	case Table10m:

@@ -190,10 +190,13 @@ func TestExact(t *testing.T) {
 	if down != nil {
 		down.Restart()
 	}
-	want, ms := map[key]total{}, map[key][]float64{}
+	want, ms, dear := map[key]total{}, map[key][]float64{}, map[int64][]record{}
 	var lines int64
 	for _, w := range writers {
 		lines += w.lines
+		for window, lines := range w.dear {
+			dear[window] = append(dear[window], lines...)
+		}
 		for k, v := range w.ms {
 			ms[k] = append(ms[k], v...)
 		}
@@ -208,6 +211,9 @@ func TestExact(t *testing.T) {
 			if err := c.compare(w, want); err != nil {
 				return fmt.Errorf("monitor %s: %w", w.name, err)
 			}
+		}
+		if err := c.compareRecords(dear); err != nil {
+			return fmt.Errorf("monitor dear: %w", err)
 		}
 		return c.compareSketches(ms)
 	})

@@ -1,6 +1,7 @@
 package exact
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -84,6 +85,11 @@ var watches = []watch{
 		},
 		ask: map[string]string{"fail": "all:fail", "amount": "all:per_cent_dividend"}, cents: []string{"amount"},
 	},
+	{ // its records are compared by compareRecords
+		name: "dear", spec: map[string]any{"type": "row_top", "top_n": mostRecords, "sort_column": "amount", "group_by": []string{"goods", "az"}},
+		of:  func(k key, t total) ([]string, figures) { return nil, figures{"count": t.lines} },
+		ask: map[string]string{"count": "dear:count"},
+	},
 	{ // its estimates are compared by compareSketches
 		name: "slow", labels: []string{"goods", "az"},
 		spec: map[string]any{"type": "minute_multi", "group_by": []string{"goods", "az"}, "statistics": []map[string]any{{"kind": "count"},
@@ -93,6 +99,46 @@ var watches = []watch{
 		},
 		ask: map[string]string{"count": "slow:count"},
 	},
+}
+
+// mostRecords is how many records of a window the monitor dear keeps.
+const mostRecords = 25
+
+// compareRecords compares what the monitor dear keeps of each window with a
+// sort of all lines by amount, time, file and text.
+func (c *cluster) compareRecords(wrote map[int64][]record) error {
+	for window, all := range wrote {
+		slices.SortFunc(all, func(a, b record) int {
+			return cmp.Or(cmp.Compare(b.cents, a.cents), cmp.Compare(a.ms, b.ms), strings.Compare(a.file, b.file), strings.Compare(a.text, b.text))
+		})
+		all = all[:min(mostRecords, len(all))]
+		var answer struct {
+			Total int
+			Items []struct {
+				Value    float64
+				TimeMs   int64 `json:"time_ms"`
+				Instance string
+				File     string
+				Key      []string
+				Text     string
+			}
+		}
+		path := fmt.Sprintf("/api/v1/workspaces/default/monitors/dear/rows?start=%d&end=%d&page_size=%d", window*1000, window*1000+1, mostRecords)
+		if err := c.api.Call("GET", path, nil, &answer); err != nil {
+			return err
+		}
+		if answer.Total != len(all) || len(answer.Items) != len(all) {
+			return fmt.Errorf("window %d keeps %d records, want %d", window, answer.Total, len(all))
+		}
+		for i, got := range answer.Items {
+			want := all[i]
+			if math.Round(got.Value*100) != float64(want.cents) || got.File != want.file || got.Text != want.text || got.Instance == "" ||
+				!slices.Equal(got.Key, []string{want.key.goods, want.key.az}) {
+				return fmt.Errorf("record %d of window %d is %+v, want %+v", i+1, window, got, want)
+			}
+		}
+	}
+	return nil
 }
 
 // compareSketches compares the monitor slow's percentiles with the sorted

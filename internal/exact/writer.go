@@ -27,6 +27,14 @@ type key struct {
 	goods, state, az string
 }
 
+// record is a line that was written.
+type record struct {
+	cents, ms int64
+	file      string
+	key       key
+	text      string
+}
+
 // writer appends lines to one file and rotates it.
 type writer struct {
 	path   string
@@ -35,7 +43,8 @@ type writer struct {
 	copies bool // rotate by copy-truncate instead of renaming
 	file   *os.File
 	wrote  map[key]total
-	ms     map[key][]float64 // the numbers behind percentiles
+	ms     map[key][]float64  // the numbers behind percentiles
+	dear   map[int64][]record // the lines behind the largest amounts, by window
 	lines  int64
 	size   int64
 	order  int64
@@ -49,7 +58,7 @@ func newWriter(path, az string, seed uint64, copies bool) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &writer{path: path, az: az, ms: map[key][]float64{}, rng: rand.New(rand.NewPCG(seed, 1)), copies: copies, file: f, wrote: map[key]total{}}, nil
+	return &writer{path: path, az: az, ms: map[key][]float64{}, dear: map[int64][]record{}, rng: rand.New(rand.NewPCG(seed, 1)), copies: copies, file: f, wrote: map[key]total{}}, nil
 }
 
 var goods = []string{"clothes", "food", "home", "books", "中文"}
@@ -66,7 +75,9 @@ func (w *writer) write(n int, at time.Time) error {
 		ms := int(math.Exp(w.rng.NormFloat64()*1.5 + 3)) // most are quick, few very slow
 		cents := int64(w.rng.IntN(1_000_000))
 		w.order++
-		block = fmt.Appendf(block, "%s,%012d,%s,trade,create,%d,%s,%d.%02d\n", when.Format("2006-01-02 15:04:05.000"), w.order, k.goods, ms, k.state, cents/100, cents%100)
+		line := fmt.Sprintf("%s,%012d,%s,trade,create,%d,%s,%d.%02d", when.Format("2006-01-02 15:04:05.000"), w.order, k.goods, ms, k.state, cents/100, cents%100)
+		block = append(append(block, line...), '\n')
+		w.dear[k.window] = append(w.dear[k.window], record{cents, when.UnixMilli(), w.path, k, line})
 		t := w.wrote[k]
 		w.wrote[k] = total{t.lines + 1, t.cents + cents}
 		w.ms[k] = append(w.ms[k], float64(ms))

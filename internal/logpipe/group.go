@@ -52,7 +52,8 @@ type run struct {
 	time    int
 	drops   []int // slots whose translation may drop the line
 	filters []runFilter
-	groups  []int
+	groups  []int // of the key; none for a task that keeps lines
+	columns []int // of kept lines
 	inputs  []runInput
 }
 
@@ -185,6 +186,9 @@ func (g *Group) build() {
 		}
 		for _, c := range p.groups {
 			r.groups = append(r.groups, g.slotFor(p.columns, c))
+		}
+		if p.keeper != nil {
+			r.groups, r.columns = nil, r.groups
 		}
 		for _, in := range p.inputs {
 			ri := runInput{kind: in.Kind, slot: -1, text: newMarker(in.Text)}
@@ -481,6 +485,9 @@ func (g *Group) run(r *run, lt *lineTime) {
 		}
 	}
 	w.Counters.Matched++
+	if r.task.p.keeper != nil && !r.task.p.keeper.byNumber {
+		g.keepLine(r, w, lt.ms, 0)
+	}
 	for i := range r.inputs {
 		in := &r.inputs[i]
 		switch in.kind {
@@ -514,6 +521,9 @@ func (g *Group) run(r *run, lt *lineTime) {
 		if in.kind == logrule.InputQuantiles {
 			w.sketch(at, partial.Quantiles).AddNumber(value)
 		}
+		if r.task.p.keeper != nil { // row_top has this one input
+			g.keepLine(r, w, lt.ms, value)
+		}
 	}
 }
 
@@ -532,13 +542,13 @@ func (g *Group) unmatched(r *run, w *Window) {
 }
 
 // noteText counts what decoding and cutting did to a value that was used.
-var replacement = []byte(string(utf8.RuneError))
+var replacementChar = []byte(string(utf8.RuneError))
 
 func (g *Group) noteText(r *run, w *Window, slot int) {
 	s := &g.slots[slot]
 	bad := int(s.bad)
 	if g.replaced {
-		bad = bytes.Count(g.held(s), replacement)
+		bad = bytes.Count(g.held(s), replacementChar)
 	}
 	if bad == 0 && !s.cut {
 		return

@@ -86,7 +86,7 @@ func (g *Group) planPlain() *plain {
 	p := &plain{}
 	for i := range g.runs {
 		r := &g.runs[i]
-		if len(r.drops) > 0 {
+		if len(r.drops) > 0 || r.task.p.keeper != nil {
 			return nil
 		}
 		pr := plainRun{r: r}

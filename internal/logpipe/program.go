@@ -26,6 +26,7 @@ type Program struct {
 	groups   []int // columns of the key
 	inputs   []input
 	figures  []figure
+	keeper   *keeper // nil: no lines are kept
 }
 
 // input is a number that each line contributes.
@@ -116,7 +117,10 @@ func Compile(spec logrule.Spec) (*Program, error) {
 		}
 		p.figures = append(p.figures, f)
 	}
-	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.inputs)}
+	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.inputs), Keep: spec.Keep()}
+	if p.keeper, err = newKeeper(spec); err != nil {
+		return nil, err
+	}
 	if _, err := compileMatcher(spec.MultilineStart); err != nil {
 		return nil, fmt.Errorf("cannot compile multiline_start: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // BadLine is a recent line that could not be used.
@@ -59,7 +60,8 @@ func (s *samples) add(why reason, fs *FileState, line []byte, gb bool, nowMs int
 	e.path, e.readMs, e.gb, e.order = fs.Path, nowMs, gb, s.next
 }
 
-func (s *samples) lines() []BadLine {
+// lines returns them in the order they were read, masked by m if there is one.
+func (s *samples) lines(m *masker) []BadLine {
 	type entry struct {
 		order int
 		line  BadLine
@@ -73,6 +75,14 @@ func (s *samples) lines() []BadLine {
 				text, _ = appendGB(nil, e.text)
 			} else {
 				text = bytes.ToValidUTF8(e.text, []byte("\uFFFD"))
+			}
+			if m != nil {
+				if len(e.text) == sampleBytes { // what was cut in two would not be known any more
+					text = bytes.TrimRightFunc(text, func(r rune) bool {
+						return !unicode.IsSpace(r) && !unicode.IsPunct(r) || r == '@' || r == '.' || r == '-'
+					})
+				}
+				text = m.mask(bytes.Clone(text))
 			}
 			if len(text) > sampleBytes {
 				text = bytes.ToValidUTF8(text[:sampleBytes], nil)

@@ -158,8 +158,13 @@ func (c *Counters) sub(o Counters) {
 }
 
 // BadSamples returns up to four recent lines for each reason they could not be
-// used for.
-func (t *Task) BadSamples() []BadLine { return t.samples.lines() }
+// used for, masked if the rule keeps lines.
+func (t *Task) BadSamples() []BadLine {
+	if t.p.keeper != nil {
+		return t.samples.lines(t.p.keeper.masker)
+	}
+	return t.samples.lines(nil)
+}
 
 func (t *Task) search(startMs int64) (int, bool) {
 	return slices.BinarySearchFunc(t.windows, startMs, func(w *Window, s int64) int {

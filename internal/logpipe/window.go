@@ -32,6 +32,8 @@ type Window struct {
 	// sketches of the inputs that have one, numbered as those of wide.
 	sketches map[int]*partial.Sketch
 
+	lines partial.Lines // that are kept
+
 	other     uint64 // lines outside of rows: of dropped keys, or all without keys
 	otherAccs []acc
 }
@@ -183,6 +185,7 @@ func (w *Window) newRow(hash uint64, keyStart int) int {
 
 // load fills an empty window from a table.
 func (w *Window) load(t *partial.Table) {
+	w.lines = t.Lines
 	joined := make([]string, 0, len(t.Rows))
 	for k := range t.Rows {
 		joined = append(joined, k)
@@ -298,6 +301,9 @@ func (w *Window) AppendTable(dst []byte) []byte {
 		start := int(w.rows[r].key)
 		out.Row(w.arena[start:start+ends[len(ends)-1]], ends, w.rows[r].lines, cells)
 	}
+	if w.layout.Keep > 0 {
+		out.Lines(w.lines)
+	}
 	return out.Bytes()
 }
 
@@ -311,6 +317,6 @@ func (w *Window) MemoryBytes() int {
 	for _, s := range w.sketches {
 		sketches += s.MemoryBytes()
 	}
-	return sketches + int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.quick)*24 + cap(w.arena) +
+	return sketches + w.linesBytes() + int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.quick)*24 + cap(w.arena) +
 		(cap(w.accs)+len(w.otherAccs))*40 + len(w.wide)*perWide
 }

@@ -40,10 +40,14 @@ func (s Spec) WithDefaults() Spec {
 	if s.DeadlineS == 0 {
 		s.DeadlineS = deadline
 	}
+	s = s.withLineDefaults()
 	switch {
 	case len(s.Statistics) > 0:
 	case s.Type == Service:
 		s.Statistics = s.serviceFigures()
+	case s.Type == RowTop:
+		s.Statistics = s.rowTopFigures()
+	case s.Type == Match: // its lines are counted, there is no series
 	default:
 		s.Statistics = []Statistic{{Name: "count", Kind: Count}}
 	}
@@ -81,9 +85,9 @@ func (s Spec) Validate(prefix string) error {
 		if len(s.GroupBy) == 0 {
 			es.Add(at("group_by"), "group_required", "type %s needs 1 to 8 columns or labels to group by", s.Type)
 		}
-	case Service:
+	case Service, RowTop, Match:
 	default:
-		es.Add(at("type"), "bad_type", "%q is not a monitor type; use minute, minute_multi, spm, second or second_multi", s.Type)
+		es.Add(at("type"), "bad_type", "%q is not a monitor type; use minute, minute_multi, spm, second, second_multi, row_top or match", s.Type)
 	}
 	if len(s.Paths) < 1 || len(s.Paths) > 10 {
 		es.Add(at("paths"), "bad_path", "has %d paths; give 1 to 10", len(s.Paths))
@@ -135,6 +139,7 @@ func (s Spec) Validate(prefix string) error {
 	}
 	s.validateUses(&es, at)
 	s.validateFigures(&es, at)
+	s.validateLines(&es, at)
 	return es.Err()
 }
 
@@ -196,8 +201,8 @@ func (s Spec) validateUses(es *fielderr.Errors, at func(string, ...any) string) 
 
 func (s Spec) validateFigures(es *fielderr.Errors, at func(string, ...any) string) {
 	s.validateService(es, at)
-	if s.Type == Service {
-		return
+	if s.Type == Service || s.Type == RowTop || s.Type == Match {
+		return // their figures are not for choice
 	}
 	if len(s.Statistics) > 10 {
 		es.Add(at("statistics"), "too_many", "has %d figures; at most 10", len(s.Statistics))

@@ -9,15 +9,19 @@ import (
 
 // The wire form, all integers as unsigned varints unless said otherwise:
 //
-//	version (1) | groups | columns | dropped | rows | total row | row …
+//	version | groups | columns | [keep] | dropped | rows | total row | row … | [lines]
 //	total row = lines | cell …
 //	row       = (length | bytes) per group | lines | cell …
 //	cell      = n; if n > 0: flags | sum | [rest] | min | max | [sketch]
 //
 // flags bit 0: the sum is 16 bytes (high, low, little-endian) instead of a
 // zig-zag varint; bit 1: rest follows; bit 2: a sketch follows. rest, min and max are 8-byte
-// little-endian floats.
-const version = 1
+// little-endian floats. keep and the lines (see Lines.append) follow in version 2,
+// which is that of tables that keep lines.
+const (
+	version          = 1
+	versionWithLines = 2
+)
 
 const (
 	flagWide = 1 << iota
@@ -36,9 +40,16 @@ type Writer struct{ buf []byte }
 
 // NewWriter begins a table at the end of dst. total is the row over all lines.
 func NewWriter(dst []byte, l Layout, dropped uint64, rows int, totalLines uint64, total []Cell) *Writer {
-	dst = append(dst, version)
+	if l.Keep > 0 {
+		dst = append(dst, versionWithLines)
+	} else {
+		dst = append(dst, version)
+	}
 	dst = binary.AppendUvarint(dst, uint64(l.Groups))
 	dst = binary.AppendUvarint(dst, uint64(l.Columns))
+	if l.Keep > 0 {
+		dst = binary.AppendUvarint(dst, uint64(l.Keep))
+	}
 	dst = binary.AppendUvarint(dst, dropped)
 	dst = binary.AppendUvarint(dst, uint64(rows))
 	w := &Writer{buf: dst}
@@ -57,6 +68,9 @@ func (w *Writer) Row(key []byte, ends []int, lines uint64, cells []Cell) {
 	}
 	w.cells(lines, cells)
 }
+
+// Lines appends the lines of a table that keeps some, after its rows.
+func (w *Writer) Lines(ls Lines) { w.buf = ls.append(w.buf) }
 
 // Bytes returns dst with the table appended.
 func (w *Writer) Bytes() []byte { return w.buf }
@@ -112,6 +126,9 @@ func (t *Table) Append(dst []byte) []byte {
 		}
 		w.Row(key, ends, r.Lines, r.Cells)
 	}
+	if t.Layout.Keep > 0 {
+		w.Lines(t.Lines)
+	}
 	return w.Bytes()
 }
 
@@ -130,10 +147,14 @@ func Decode(body []byte) (*Table, error) {
 // the input and is not to be used.
 func (t *Table) MergeEncoded(body []byte) error {
 	d := decoder{b: body}
-	if v := d.byte(); v != version && d.err == nil {
-		return fmt.Errorf("cannot decode partial: version %d, this program reads %d", v, version)
+	v := d.byte()
+	if v != version && v != versionWithLines && d.err == nil {
+		return fmt.Errorf("cannot decode partial: version %d, this program reads %d and %d", v, version, versionWithLines)
 	}
 	l := Layout{Groups: d.small(64), Columns: d.small(64)}
+	if v == versionWithLines {
+		l.Keep = d.small(MaxKeep)
+	}
 	dropped := d.uvarint()
 	rows := d.uvarint()
 	if d.err != nil {
@@ -172,6 +193,9 @@ func (t *Table) MergeEncoded(body []byte) error {
 			own = t.newRow(string(joined), values, ends, plain, int(min(left, maxChunk)))
 		}
 		own.merge(&row)
+	}
+	if v == versionWithLines {
+		d.lines(t)
 	}
 	if d.err == nil && len(d.b) > 0 {
 		return fmt.Errorf("cannot decode partial: %d bytes after its end", len(d.b))
@@ -214,7 +238,7 @@ func (d *decoder) uvarint() uint64 {
 func (d *decoder) small(most uint64) int {
 	v := d.uvarint()
 	if v > most {
-		d.err = fmt.Errorf("cannot decode partial: %d groups or columns, at most %d", v, most)
+		d.err = fmt.Errorf("cannot decode partial: %d groups, columns or lines, at most %d", v, most)
 		return 0
 	}
 	return int(v)

@@ -21,7 +21,13 @@ type Layout struct {
 	Groups int
 	// Columns is the number of number columns; each row has one Cell for each.
 	Columns int
+	// Keep is how many lines are kept, at most MaxKeep; then there are no rows,
+	// and the values of Groups are those of each line.
+	Keep int
 }
+
+// MaxKeep is the most lines that a table keeps.
+const MaxKeep = 1000
 
 // Cell aggregates one number column over the lines of one key.
 type Cell struct {
@@ -117,6 +123,9 @@ type Table struct {
 	Total   Row
 	Rows    map[string]*Row // by JoinKey
 	Dropped uint64          // lines counted in Total whose key an agent dropped
+	Lines   Lines           // the first Layout.Keep of all
+	// Instance is given to lines that name none when they are merged.
+	Instance string
 
 	// spare is room for the next rows that MergeEncoded adds.
 	spare struct {
@@ -203,6 +212,9 @@ func (r *Row) merge(o *Row) {
 func (t *Table) Merge(o *Table) {
 	t.Total.merge(&o.Total)
 	t.Dropped += o.Dropped
+	for _, l := range o.Lines {
+		t.Lines.Keep(t.Layout.Keep, l)
+	}
 	for _, r := range o.Rows {
 		t.Add(r)
 	}

@@ -47,6 +47,19 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 		}
 	}
 	monitor.Change = keepType
+	monitor.Refs = func(spec any) []Ref {
+		m := spec.(logrule.Spec).Match
+		if m == nil {
+			return nil
+		}
+		var refs []Ref
+		for field, names := range map[string][]string{"channels": m.Channels, "sms_channels": m.SMSChannels} {
+			for i, name := range names {
+				refs = append(refs, Ref{Field: fmt.Sprintf("spec.match.%s[%d]", field, i), Kind: KindChannel, Name: name})
+			}
+		}
+		return refs
+	}
 	rule := NewKind[alarmrule.Spec](KindAlarmRule, "rul_")
 	rule.Refs = func(spec any) []Ref {
 		var refs []Ref
@@ -152,6 +165,10 @@ func checkRule(look Lookup, s alarmrule.Spec) error {
 		m := found.(logrule.Spec)
 		if m.Type.BySecond() {
 			es.Add(at("monitor"), "alarm_not_supported", "monitor %q is of type %s, which has no alarms; use one by the minute", c.Monitor, m.Type)
+		}
+		if m.Type == logrule.Match {
+			es.Add(at("monitor"), "alarm_of_its_own", "monitor %q is of type match, which has its own alarm; set it there", c.Monitor)
+			continue
 		}
 		figure := func(st logrule.Statistic) bool { return st.Name == c.Figure }
 		if c.Figure != "" && !slices.ContainsFunc(m.Statistics, figure) {

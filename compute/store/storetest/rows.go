@@ -28,6 +28,7 @@ func RunRows(t *testing.T, open OpenRows) {
 		{"order and limit", testRowOrder},
 		{"wrong rows", testWrongRows},
 		{"retention", testRowRetention},
+		{"lines of windows", testLines},
 		{"concurrent", testRowsConcurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {

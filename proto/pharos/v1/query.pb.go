@@ -76,6 +76,57 @@ func (ResultType) EnumDescriptor() ([]byte, []int) {
 	return file_pharos_v1_query_proto_rawDescGZIP(), []int{0}
 }
 
+type LineOrder int32
+
+const (
+	LineOrder_LINE_ORDER_UNSPECIFIED LineOrder = 0
+	// The largest value of all windows first.
+	LineOrder_LINE_ORDER_VALUE LineOrder = 1
+	// The newest window first, and in each by rank.
+	LineOrder_LINE_ORDER_WINDOW LineOrder = 2
+)
+
+// Enum value maps for LineOrder.
+var (
+	LineOrder_name = map[int32]string{
+		0: "LINE_ORDER_UNSPECIFIED",
+		1: "LINE_ORDER_VALUE",
+		2: "LINE_ORDER_WINDOW",
+	}
+	LineOrder_value = map[string]int32{
+		"LINE_ORDER_UNSPECIFIED": 0,
+		"LINE_ORDER_VALUE":       1,
+		"LINE_ORDER_WINDOW":      2,
+	}
+)
+
+func (x LineOrder) Enum() *LineOrder {
+	p := new(LineOrder)
+	*p = x
+	return p
+}
+
+func (x LineOrder) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LineOrder) Descriptor() protoreflect.EnumDescriptor {
+	return file_pharos_v1_query_proto_enumTypes[1].Descriptor()
+}
+
+func (LineOrder) Type() protoreflect.EnumType {
+	return &file_pharos_v1_query_proto_enumTypes[1]
+}
+
+func (x LineOrder) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LineOrder.Descriptor instead.
+func (LineOrder) EnumDescriptor() ([]byte, []int) {
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{1}
+}
+
 type MatchType int32
 
 const (
@@ -115,11 +166,11 @@ func (x MatchType) String() string {
 }
 
 func (MatchType) Descriptor() protoreflect.EnumDescriptor {
-	return file_pharos_v1_query_proto_enumTypes[1].Descriptor()
+	return file_pharos_v1_query_proto_enumTypes[2].Descriptor()
 }
 
 func (MatchType) Type() protoreflect.EnumType {
-	return &file_pharos_v1_query_proto_enumTypes[1]
+	return &file_pharos_v1_query_proto_enumTypes[2]
 }
 
 func (x MatchType) Number() protoreflect.EnumNumber {
@@ -128,7 +179,7 @@ func (x MatchType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MatchType.Descriptor instead.
 func (MatchType) EnumDescriptor() ([]byte, []int) {
-	return file_pharos_v1_query_proto_rawDescGZIP(), []int{1}
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{2}
 }
 
 type Scope struct {
@@ -1292,6 +1343,368 @@ func (x *WindowState) GetRevision() uint64 {
 	return 0
 }
 
+type MonitorLinesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Scope     *Scope                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
+	MonitorId string                 `protobuf:"bytes,2,opt,name=monitor_id,json=monitorId,proto3" json:"monitor_id,omitempty"`
+	// Windows that begin in [start_ms, end_ms].
+	StartMs int64     `protobuf:"varint,3,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	EndMs   int64     `protobuf:"varint,4,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"`
+	Order   LineOrder `protobuf:"varint,5,opt,name=order,proto3,enum=pharos.v1.LineOrder" json:"order,omitempty"`
+	// The lines from offset on, at most limit; together at most 1000.
+	Offset        int32 `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	Limit         int32 `protobuf:"varint,7,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MonitorLinesRequest) Reset() {
+	*x = MonitorLinesRequest{}
+	mi := &file_pharos_v1_query_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MonitorLinesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MonitorLinesRequest) ProtoMessage() {}
+
+func (x *MonitorLinesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pharos_v1_query_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MonitorLinesRequest.ProtoReflect.Descriptor instead.
+func (*MonitorLinesRequest) Descriptor() ([]byte, []int) {
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *MonitorLinesRequest) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *MonitorLinesRequest) GetMonitorId() string {
+	if x != nil {
+		return x.MonitorId
+	}
+	return ""
+}
+
+func (x *MonitorLinesRequest) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *MonitorLinesRequest) GetEndMs() int64 {
+	if x != nil {
+		return x.EndMs
+	}
+	return 0
+}
+
+func (x *MonitorLinesRequest) GetOrder() LineOrder {
+	if x != nil {
+		return x.Order
+	}
+	return LineOrder_LINE_ORDER_UNSPECIFIED
+}
+
+func (x *MonitorLinesRequest) GetOffset() int32 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *MonitorLinesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type MonitorLinesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// windows that have lines, the newest first, at most 1000.
+	Windows []*LineWindow `protobuf:"bytes,1,rep,name=windows,proto3" json:"windows,omitempty"`
+	Lines   []*KeptLine   `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	// total is how many lines there are in all windows of the range.
+	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MonitorLinesResponse) Reset() {
+	*x = MonitorLinesResponse{}
+	mi := &file_pharos_v1_query_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MonitorLinesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MonitorLinesResponse) ProtoMessage() {}
+
+func (x *MonitorLinesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pharos_v1_query_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MonitorLinesResponse.ProtoReflect.Descriptor instead.
+func (*MonitorLinesResponse) Descriptor() ([]byte, []int) {
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *MonitorLinesResponse) GetWindows() []*LineWindow {
+	if x != nil {
+		return x.Windows
+	}
+	return nil
+}
+
+func (x *MonitorLinesResponse) GetLines() []*KeptLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *MonitorLinesResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+// LineWindow says of a window how many lines it had and how many it keeps.
+type LineWindow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WindowStartMs int64                  `protobuf:"varint,1,opt,name=window_start_ms,json=windowStartMs,proto3" json:"window_start_ms,omitempty"`
+	WindowMs      int64                  `protobuf:"varint,2,opt,name=window_ms,json=windowMs,proto3" json:"window_ms,omitempty"`
+	Count         uint64                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	Kept          uint32                 `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`
+	// live is set for windows that have not settled, or have changed since.
+	Live          bool    `protobuf:"varint,5,opt,name=live,proto3" json:"live,omitempty"`
+	Completeness  float64 `protobuf:"fixed64,6,opt,name=completeness,proto3" json:"completeness,omitempty"`
+	Revision      uint64  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LineWindow) Reset() {
+	*x = LineWindow{}
+	mi := &file_pharos_v1_query_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineWindow) ProtoMessage() {}
+
+func (x *LineWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_pharos_v1_query_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineWindow.ProtoReflect.Descriptor instead.
+func (*LineWindow) Descriptor() ([]byte, []int) {
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LineWindow) GetWindowStartMs() int64 {
+	if x != nil {
+		return x.WindowStartMs
+	}
+	return 0
+}
+
+func (x *LineWindow) GetWindowMs() int64 {
+	if x != nil {
+		return x.WindowMs
+	}
+	return 0
+}
+
+func (x *LineWindow) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *LineWindow) GetKept() uint32 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *LineWindow) GetLive() bool {
+	if x != nil {
+		return x.Live
+	}
+	return false
+}
+
+func (x *LineWindow) GetCompleteness() float64 {
+	if x != nil {
+		return x.Completeness
+	}
+	return 0
+}
+
+func (x *LineWindow) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// KeptLine is a line that a window keeps.
+type KeptLine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WindowStartMs int64                  `protobuf:"varint,1,opt,name=window_start_ms,json=windowStartMs,proto3" json:"window_start_ms,omitempty"`
+	// rank in its window, from 1.
+	Rank     uint32  `protobuf:"varint,2,opt,name=rank,proto3" json:"rank,omitempty"`
+	Value    float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
+	TimeMs   int64   `protobuf:"varint,4,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	Instance string  `protobuf:"bytes,5,opt,name=instance,proto3" json:"instance,omitempty"`
+	File     string  `protobuf:"bytes,6,opt,name=file,proto3" json:"file,omitempty"`
+	// key has the values of group_by.
+	Key  []string `protobuf:"bytes,7,rep,name=key,proto3" json:"key,omitempty"`
+	Text string   `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	// cut says that the text is only the beginning of the line.
+	Cut           bool `protobuf:"varint,9,opt,name=cut,proto3" json:"cut,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeptLine) Reset() {
+	*x = KeptLine{}
+	mi := &file_pharos_v1_query_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeptLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeptLine) ProtoMessage() {}
+
+func (x *KeptLine) ProtoReflect() protoreflect.Message {
+	mi := &file_pharos_v1_query_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeptLine.ProtoReflect.Descriptor instead.
+func (*KeptLine) Descriptor() ([]byte, []int) {
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *KeptLine) GetWindowStartMs() int64 {
+	if x != nil {
+		return x.WindowStartMs
+	}
+	return 0
+}
+
+func (x *KeptLine) GetRank() uint32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *KeptLine) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *KeptLine) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *KeptLine) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *KeptLine) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *KeptLine) GetKey() []string {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *KeptLine) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *KeptLine) GetCut() bool {
+	if x != nil {
+		return x.Cut
+	}
+	return false
+}
+
 type SelectRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Scope    *Scope                 `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
@@ -1306,7 +1719,7 @@ type SelectRequest struct {
 
 func (x *SelectRequest) Reset() {
 	*x = SelectRequest{}
-	mi := &file_pharos_v1_query_proto_msgTypes[17]
+	mi := &file_pharos_v1_query_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1731,7 @@ func (x *SelectRequest) String() string {
 func (*SelectRequest) ProtoMessage() {}
 
 func (x *SelectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pharos_v1_query_proto_msgTypes[17]
+	mi := &file_pharos_v1_query_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1744,7 @@ func (x *SelectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectRequest.ProtoReflect.Descriptor instead.
 func (*SelectRequest) Descriptor() ([]byte, []int) {
-	return file_pharos_v1_query_proto_rawDescGZIP(), []int{17}
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SelectRequest) GetScope() *Scope {
@@ -1380,7 +1793,7 @@ type Matcher struct {
 
 func (x *Matcher) Reset() {
 	*x = Matcher{}
-	mi := &file_pharos_v1_query_proto_msgTypes[18]
+	mi := &file_pharos_v1_query_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1805,7 @@ func (x *Matcher) String() string {
 func (*Matcher) ProtoMessage() {}
 
 func (x *Matcher) ProtoReflect() protoreflect.Message {
-	mi := &file_pharos_v1_query_proto_msgTypes[18]
+	mi := &file_pharos_v1_query_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1818,7 @@ func (x *Matcher) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Matcher.ProtoReflect.Descriptor instead.
 func (*Matcher) Descriptor() ([]byte, []int) {
-	return file_pharos_v1_query_proto_rawDescGZIP(), []int{18}
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Matcher) GetType() MatchType {
@@ -1438,7 +1851,7 @@ type SelectResponse struct {
 
 func (x *SelectResponse) Reset() {
 	*x = SelectResponse{}
-	mi := &file_pharos_v1_query_proto_msgTypes[19]
+	mi := &file_pharos_v1_query_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1863,7 @@ func (x *SelectResponse) String() string {
 func (*SelectResponse) ProtoMessage() {}
 
 func (x *SelectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pharos_v1_query_proto_msgTypes[19]
+	mi := &file_pharos_v1_query_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1876,7 @@ func (x *SelectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SelectResponse.ProtoReflect.Descriptor instead.
 func (*SelectResponse) Descriptor() ([]byte, []int) {
-	return file_pharos_v1_query_proto_rawDescGZIP(), []int{19}
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SelectResponse) GetSeries() []*QuerySeries {
@@ -1481,7 +1894,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_pharos_v1_query_proto_msgTypes[20]
+	mi := &file_pharos_v1_query_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +1906,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pharos_v1_query_proto_msgTypes[20]
+	mi := &file_pharos_v1_query_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +1919,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_pharos_v1_query_proto_rawDescGZIP(), []int{20}
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{24}
 }
 
 type StatusResponse struct {
@@ -1534,7 +1947,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_pharos_v1_query_proto_msgTypes[21]
+	mi := &file_pharos_v1_query_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1959,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pharos_v1_query_proto_msgTypes[21]
+	mi := &file_pharos_v1_query_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1972,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_pharos_v1_query_proto_rawDescGZIP(), []int{21}
+	return file_pharos_v1_query_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StatusResponse) GetComputeId() string {
@@ -1754,7 +2167,39 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"lost_bytes\x18\f \x01(\x04R\tlostBytes\x12!\n" +
 	"\fkeys_dropped\x18\r \x01(\x04R\vkeysDropped\x12\x1a\n" +
-	"\brevision\x18\x0e \x01(\x04R\brevision\"\xb6\x01\n" +
+	"\brevision\x18\x0e \x01(\x04R\brevision\"\xe8\x01\n" +
+	"\x13MonitorLinesRequest\x12&\n" +
+	"\x05scope\x18\x01 \x01(\v2\x10.pharos.v1.ScopeR\x05scope\x12\x1d\n" +
+	"\n" +
+	"monitor_id\x18\x02 \x01(\tR\tmonitorId\x12\x19\n" +
+	"\bstart_ms\x18\x03 \x01(\x03R\astartMs\x12\x15\n" +
+	"\x06end_ms\x18\x04 \x01(\x03R\x05endMs\x12*\n" +
+	"\x05order\x18\x05 \x01(\x0e2\x14.pharos.v1.LineOrderR\x05order\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\x05R\x06offset\x12\x14\n" +
+	"\x05limit\x18\a \x01(\x05R\x05limit\"\x88\x01\n" +
+	"\x14MonitorLinesResponse\x12/\n" +
+	"\awindows\x18\x01 \x03(\v2\x15.pharos.v1.LineWindowR\awindows\x12)\n" +
+	"\x05lines\x18\x02 \x03(\v2\x13.pharos.v1.KeptLineR\x05lines\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xcf\x01\n" +
+	"\n" +
+	"LineWindow\x12&\n" +
+	"\x0fwindow_start_ms\x18\x01 \x01(\x03R\rwindowStartMs\x12\x1b\n" +
+	"\twindow_ms\x18\x02 \x01(\x03R\bwindowMs\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x12\n" +
+	"\x04kept\x18\x04 \x01(\rR\x04kept\x12\x12\n" +
+	"\x04live\x18\x05 \x01(\bR\x04live\x12\"\n" +
+	"\fcompleteness\x18\x06 \x01(\x01R\fcompleteness\x12\x1a\n" +
+	"\brevision\x18\a \x01(\x04R\brevision\"\xdd\x01\n" +
+	"\bKeptLine\x12&\n" +
+	"\x0fwindow_start_ms\x18\x01 \x01(\x03R\rwindowStartMs\x12\x12\n" +
+	"\x04rank\x18\x02 \x01(\rR\x04rank\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x01R\x05value\x12\x17\n" +
+	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\x12\x1a\n" +
+	"\binstance\x18\x05 \x01(\tR\binstance\x12\x12\n" +
+	"\x04file\x18\x06 \x01(\tR\x04file\x12\x10\n" +
+	"\x03key\x18\a \x03(\tR\x03key\x12\x12\n" +
+	"\x04text\x18\b \x01(\tR\x04text\x12\x10\n" +
+	"\x03cut\x18\t \x01(\bR\x03cut\"\xb6\x01\n" +
 	"\rSelectRequest\x12&\n" +
 	"\x05scope\x18\x01 \x01(\v2\x10.pharos.v1.ScopeR\x05scope\x12.\n" +
 	"\bmatchers\x18\x02 \x03(\v2\x12.pharos.v1.MatcherR\bmatchers\x12\x19\n" +
@@ -1795,13 +2240,17 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\x12RESULT_TYPE_SCALAR\x10\x01\x12\x16\n" +
 	"\x12RESULT_TYPE_VECTOR\x10\x02\x12\x16\n" +
 	"\x12RESULT_TYPE_MATRIX\x10\x03\x12\x16\n" +
-	"\x12RESULT_TYPE_STRING\x10\x04*\x87\x01\n" +
+	"\x12RESULT_TYPE_STRING\x10\x04*T\n" +
+	"\tLineOrder\x12\x1a\n" +
+	"\x16LINE_ORDER_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10LINE_ORDER_VALUE\x10\x01\x12\x15\n" +
+	"\x11LINE_ORDER_WINDOW\x10\x02*\x87\x01\n" +
 	"\tMatchType\x12\x1a\n" +
 	"\x16MATCH_TYPE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10MATCH_TYPE_EQUAL\x10\x01\x12\x18\n" +
 	"\x14MATCH_TYPE_NOT_EQUAL\x10\x02\x12\x14\n" +
 	"\x10MATCH_TYPE_REGEX\x10\x03\x12\x18\n" +
-	"\x14MATCH_TYPE_NOT_REGEX\x10\x042\xbe\x04\n" +
+	"\x14MATCH_TYPE_NOT_REGEX\x10\x042\x8f\x05\n" +
 	"\fQueryService\x12:\n" +
 	"\x05Query\x12\x17.pharos.v1.QueryRequest\x1a\x18.pharos.v1.QueryResponse\x12=\n" +
 	"\x06Series\x12\x18.pharos.v1.SeriesRequest\x1a\x19.pharos.v1.SeriesResponse\x12I\n" +
@@ -1809,7 +2258,8 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"LabelNames\x12\x1c.pharos.v1.LabelNamesRequest\x1a\x1d.pharos.v1.LabelNamesResponse\x12L\n" +
 	"\vLabelValues\x12\x1d.pharos.v1.LabelValuesRequest\x1a\x1e.pharos.v1.LabelValuesResponse\x12C\n" +
 	"\bMetadata\x12\x1a.pharos.v1.MetadataRequest\x1a\x1b.pharos.v1.MetadataResponse\x12U\n" +
-	"\x0eMonitorWindows\x12 .pharos.v1.MonitorWindowsRequest\x1a!.pharos.v1.MonitorWindowsResponse\x12?\n" +
+	"\x0eMonitorWindows\x12 .pharos.v1.MonitorWindowsRequest\x1a!.pharos.v1.MonitorWindowsResponse\x12O\n" +
+	"\fMonitorLines\x12\x1e.pharos.v1.MonitorLinesRequest\x1a\x1f.pharos.v1.MonitorLinesResponse\x12?\n" +
 	"\x06Select\x12\x18.pharos.v1.SelectRequest\x1a\x19.pharos.v1.SelectResponse0\x01\x12=\n" +
 	"\x06Status\x12\x18.pharos.v1.StatusRequest\x1a\x19.pharos.v1.StatusResponseB9Z7github.com/pharos-stack/pharos/proto/pharos/v1;pharosv1b\x06proto3"
 
@@ -1825,75 +2275,86 @@ func file_pharos_v1_query_proto_rawDescGZIP() []byte {
 	return file_pharos_v1_query_proto_rawDescData
 }
 
-var file_pharos_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_pharos_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_pharos_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_pharos_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_pharos_v1_query_proto_goTypes = []any{
 	(ResultType)(0),                // 0: pharos.v1.ResultType
-	(MatchType)(0),                 // 1: pharos.v1.MatchType
-	(*Scope)(nil),                  // 2: pharos.v1.Scope
-	(*QueryRequest)(nil),           // 3: pharos.v1.QueryRequest
-	(*QueryResponse)(nil),          // 4: pharos.v1.QueryResponse
-	(*QuerySeries)(nil),            // 5: pharos.v1.QuerySeries
-	(*SeriesRequest)(nil),          // 6: pharos.v1.SeriesRequest
-	(*SeriesResponse)(nil),         // 7: pharos.v1.SeriesResponse
-	(*LabelSet)(nil),               // 8: pharos.v1.LabelSet
-	(*LabelNamesRequest)(nil),      // 9: pharos.v1.LabelNamesRequest
-	(*LabelNamesResponse)(nil),     // 10: pharos.v1.LabelNamesResponse
-	(*LabelValuesRequest)(nil),     // 11: pharos.v1.LabelValuesRequest
-	(*LabelValuesResponse)(nil),    // 12: pharos.v1.LabelValuesResponse
-	(*MetadataRequest)(nil),        // 13: pharos.v1.MetadataRequest
-	(*MetadataResponse)(nil),       // 14: pharos.v1.MetadataResponse
-	(*MetricMetadata)(nil),         // 15: pharos.v1.MetricMetadata
-	(*MonitorWindowsRequest)(nil),  // 16: pharos.v1.MonitorWindowsRequest
-	(*MonitorWindowsResponse)(nil), // 17: pharos.v1.MonitorWindowsResponse
-	(*WindowState)(nil),            // 18: pharos.v1.WindowState
-	(*SelectRequest)(nil),          // 19: pharos.v1.SelectRequest
-	(*Matcher)(nil),                // 20: pharos.v1.Matcher
-	(*SelectResponse)(nil),         // 21: pharos.v1.SelectResponse
-	(*StatusRequest)(nil),          // 22: pharos.v1.StatusRequest
-	(*StatusResponse)(nil),         // 23: pharos.v1.StatusResponse
-	nil,                            // 24: pharos.v1.QuerySeries.LabelsEntry
-	nil,                            // 25: pharos.v1.LabelSet.LabelsEntry
+	(LineOrder)(0),                 // 1: pharos.v1.LineOrder
+	(MatchType)(0),                 // 2: pharos.v1.MatchType
+	(*Scope)(nil),                  // 3: pharos.v1.Scope
+	(*QueryRequest)(nil),           // 4: pharos.v1.QueryRequest
+	(*QueryResponse)(nil),          // 5: pharos.v1.QueryResponse
+	(*QuerySeries)(nil),            // 6: pharos.v1.QuerySeries
+	(*SeriesRequest)(nil),          // 7: pharos.v1.SeriesRequest
+	(*SeriesResponse)(nil),         // 8: pharos.v1.SeriesResponse
+	(*LabelSet)(nil),               // 9: pharos.v1.LabelSet
+	(*LabelNamesRequest)(nil),      // 10: pharos.v1.LabelNamesRequest
+	(*LabelNamesResponse)(nil),     // 11: pharos.v1.LabelNamesResponse
+	(*LabelValuesRequest)(nil),     // 12: pharos.v1.LabelValuesRequest
+	(*LabelValuesResponse)(nil),    // 13: pharos.v1.LabelValuesResponse
+	(*MetadataRequest)(nil),        // 14: pharos.v1.MetadataRequest
+	(*MetadataResponse)(nil),       // 15: pharos.v1.MetadataResponse
+	(*MetricMetadata)(nil),         // 16: pharos.v1.MetricMetadata
+	(*MonitorWindowsRequest)(nil),  // 17: pharos.v1.MonitorWindowsRequest
+	(*MonitorWindowsResponse)(nil), // 18: pharos.v1.MonitorWindowsResponse
+	(*WindowState)(nil),            // 19: pharos.v1.WindowState
+	(*MonitorLinesRequest)(nil),    // 20: pharos.v1.MonitorLinesRequest
+	(*MonitorLinesResponse)(nil),   // 21: pharos.v1.MonitorLinesResponse
+	(*LineWindow)(nil),             // 22: pharos.v1.LineWindow
+	(*KeptLine)(nil),               // 23: pharos.v1.KeptLine
+	(*SelectRequest)(nil),          // 24: pharos.v1.SelectRequest
+	(*Matcher)(nil),                // 25: pharos.v1.Matcher
+	(*SelectResponse)(nil),         // 26: pharos.v1.SelectResponse
+	(*StatusRequest)(nil),          // 27: pharos.v1.StatusRequest
+	(*StatusResponse)(nil),         // 28: pharos.v1.StatusResponse
+	nil,                            // 29: pharos.v1.QuerySeries.LabelsEntry
+	nil,                            // 30: pharos.v1.LabelSet.LabelsEntry
 }
 var file_pharos_v1_query_proto_depIdxs = []int32{
-	2,  // 0: pharos.v1.QueryRequest.scope:type_name -> pharos.v1.Scope
+	3,  // 0: pharos.v1.QueryRequest.scope:type_name -> pharos.v1.Scope
 	0,  // 1: pharos.v1.QueryResponse.type:type_name -> pharos.v1.ResultType
-	5,  // 2: pharos.v1.QueryResponse.series:type_name -> pharos.v1.QuerySeries
-	24, // 3: pharos.v1.QuerySeries.labels:type_name -> pharos.v1.QuerySeries.LabelsEntry
-	2,  // 4: pharos.v1.SeriesRequest.scope:type_name -> pharos.v1.Scope
-	8,  // 5: pharos.v1.SeriesResponse.series:type_name -> pharos.v1.LabelSet
-	25, // 6: pharos.v1.LabelSet.labels:type_name -> pharos.v1.LabelSet.LabelsEntry
-	2,  // 7: pharos.v1.LabelNamesRequest.scope:type_name -> pharos.v1.Scope
-	2,  // 8: pharos.v1.LabelValuesRequest.scope:type_name -> pharos.v1.Scope
-	2,  // 9: pharos.v1.MetadataRequest.scope:type_name -> pharos.v1.Scope
-	15, // 10: pharos.v1.MetadataResponse.metrics:type_name -> pharos.v1.MetricMetadata
-	2,  // 11: pharos.v1.MonitorWindowsRequest.scope:type_name -> pharos.v1.Scope
-	18, // 12: pharos.v1.MonitorWindowsResponse.windows:type_name -> pharos.v1.WindowState
-	2,  // 13: pharos.v1.SelectRequest.scope:type_name -> pharos.v1.Scope
-	20, // 14: pharos.v1.SelectRequest.matchers:type_name -> pharos.v1.Matcher
-	1,  // 15: pharos.v1.Matcher.type:type_name -> pharos.v1.MatchType
-	5,  // 16: pharos.v1.SelectResponse.series:type_name -> pharos.v1.QuerySeries
-	3,  // 17: pharos.v1.QueryService.Query:input_type -> pharos.v1.QueryRequest
-	6,  // 18: pharos.v1.QueryService.Series:input_type -> pharos.v1.SeriesRequest
-	9,  // 19: pharos.v1.QueryService.LabelNames:input_type -> pharos.v1.LabelNamesRequest
-	11, // 20: pharos.v1.QueryService.LabelValues:input_type -> pharos.v1.LabelValuesRequest
-	13, // 21: pharos.v1.QueryService.Metadata:input_type -> pharos.v1.MetadataRequest
-	16, // 22: pharos.v1.QueryService.MonitorWindows:input_type -> pharos.v1.MonitorWindowsRequest
-	19, // 23: pharos.v1.QueryService.Select:input_type -> pharos.v1.SelectRequest
-	22, // 24: pharos.v1.QueryService.Status:input_type -> pharos.v1.StatusRequest
-	4,  // 25: pharos.v1.QueryService.Query:output_type -> pharos.v1.QueryResponse
-	7,  // 26: pharos.v1.QueryService.Series:output_type -> pharos.v1.SeriesResponse
-	10, // 27: pharos.v1.QueryService.LabelNames:output_type -> pharos.v1.LabelNamesResponse
-	12, // 28: pharos.v1.QueryService.LabelValues:output_type -> pharos.v1.LabelValuesResponse
-	14, // 29: pharos.v1.QueryService.Metadata:output_type -> pharos.v1.MetadataResponse
-	17, // 30: pharos.v1.QueryService.MonitorWindows:output_type -> pharos.v1.MonitorWindowsResponse
-	21, // 31: pharos.v1.QueryService.Select:output_type -> pharos.v1.SelectResponse
-	23, // 32: pharos.v1.QueryService.Status:output_type -> pharos.v1.StatusResponse
-	25, // [25:33] is the sub-list for method output_type
-	17, // [17:25] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	6,  // 2: pharos.v1.QueryResponse.series:type_name -> pharos.v1.QuerySeries
+	29, // 3: pharos.v1.QuerySeries.labels:type_name -> pharos.v1.QuerySeries.LabelsEntry
+	3,  // 4: pharos.v1.SeriesRequest.scope:type_name -> pharos.v1.Scope
+	9,  // 5: pharos.v1.SeriesResponse.series:type_name -> pharos.v1.LabelSet
+	30, // 6: pharos.v1.LabelSet.labels:type_name -> pharos.v1.LabelSet.LabelsEntry
+	3,  // 7: pharos.v1.LabelNamesRequest.scope:type_name -> pharos.v1.Scope
+	3,  // 8: pharos.v1.LabelValuesRequest.scope:type_name -> pharos.v1.Scope
+	3,  // 9: pharos.v1.MetadataRequest.scope:type_name -> pharos.v1.Scope
+	16, // 10: pharos.v1.MetadataResponse.metrics:type_name -> pharos.v1.MetricMetadata
+	3,  // 11: pharos.v1.MonitorWindowsRequest.scope:type_name -> pharos.v1.Scope
+	19, // 12: pharos.v1.MonitorWindowsResponse.windows:type_name -> pharos.v1.WindowState
+	3,  // 13: pharos.v1.MonitorLinesRequest.scope:type_name -> pharos.v1.Scope
+	1,  // 14: pharos.v1.MonitorLinesRequest.order:type_name -> pharos.v1.LineOrder
+	22, // 15: pharos.v1.MonitorLinesResponse.windows:type_name -> pharos.v1.LineWindow
+	23, // 16: pharos.v1.MonitorLinesResponse.lines:type_name -> pharos.v1.KeptLine
+	3,  // 17: pharos.v1.SelectRequest.scope:type_name -> pharos.v1.Scope
+	25, // 18: pharos.v1.SelectRequest.matchers:type_name -> pharos.v1.Matcher
+	2,  // 19: pharos.v1.Matcher.type:type_name -> pharos.v1.MatchType
+	6,  // 20: pharos.v1.SelectResponse.series:type_name -> pharos.v1.QuerySeries
+	4,  // 21: pharos.v1.QueryService.Query:input_type -> pharos.v1.QueryRequest
+	7,  // 22: pharos.v1.QueryService.Series:input_type -> pharos.v1.SeriesRequest
+	10, // 23: pharos.v1.QueryService.LabelNames:input_type -> pharos.v1.LabelNamesRequest
+	12, // 24: pharos.v1.QueryService.LabelValues:input_type -> pharos.v1.LabelValuesRequest
+	14, // 25: pharos.v1.QueryService.Metadata:input_type -> pharos.v1.MetadataRequest
+	17, // 26: pharos.v1.QueryService.MonitorWindows:input_type -> pharos.v1.MonitorWindowsRequest
+	20, // 27: pharos.v1.QueryService.MonitorLines:input_type -> pharos.v1.MonitorLinesRequest
+	24, // 28: pharos.v1.QueryService.Select:input_type -> pharos.v1.SelectRequest
+	27, // 29: pharos.v1.QueryService.Status:input_type -> pharos.v1.StatusRequest
+	5,  // 30: pharos.v1.QueryService.Query:output_type -> pharos.v1.QueryResponse
+	8,  // 31: pharos.v1.QueryService.Series:output_type -> pharos.v1.SeriesResponse
+	11, // 32: pharos.v1.QueryService.LabelNames:output_type -> pharos.v1.LabelNamesResponse
+	13, // 33: pharos.v1.QueryService.LabelValues:output_type -> pharos.v1.LabelValuesResponse
+	15, // 34: pharos.v1.QueryService.Metadata:output_type -> pharos.v1.MetadataResponse
+	18, // 35: pharos.v1.QueryService.MonitorWindows:output_type -> pharos.v1.MonitorWindowsResponse
+	21, // 36: pharos.v1.QueryService.MonitorLines:output_type -> pharos.v1.MonitorLinesResponse
+	26, // 37: pharos.v1.QueryService.Select:output_type -> pharos.v1.SelectResponse
+	28, // 38: pharos.v1.QueryService.Status:output_type -> pharos.v1.StatusResponse
+	30, // [30:39] is the sub-list for method output_type
+	21, // [21:30] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_pharos_v1_query_proto_init() }
@@ -1901,14 +2362,14 @@ func file_pharos_v1_query_proto_init() {
 	if File_pharos_v1_query_proto != nil {
 		return
 	}
-	file_pharos_v1_query_proto_msgTypes[21].OneofWrappers = []any{}
+	file_pharos_v1_query_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pharos_v1_query_proto_rawDesc), len(file_pharos_v1_query_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   24,
+			NumEnums:      3,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

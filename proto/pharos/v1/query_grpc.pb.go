@@ -25,6 +25,7 @@ const (
 	QueryService_LabelValues_FullMethodName    = "/pharos.v1.QueryService/LabelValues"
 	QueryService_Metadata_FullMethodName       = "/pharos.v1.QueryService/Metadata"
 	QueryService_MonitorWindows_FullMethodName = "/pharos.v1.QueryService/MonitorWindows"
+	QueryService_MonitorLines_FullMethodName   = "/pharos.v1.QueryService/MonitorLines"
 	QueryService_Select_FullMethodName         = "/pharos.v1.QueryService/Select"
 	QueryService_Status_FullMethodName         = "/pharos.v1.QueryService/Status"
 )
@@ -49,6 +50,8 @@ type QueryServiceClient interface {
 	Metadata(ctx context.Context, in *MetadataRequest, opts ...grpc.CallOption) (*MetadataResponse, error)
 	// MonitorWindows tells of a monitor's recent windows how complete and exact they are.
 	MonitorWindows(ctx context.Context, in *MonitorWindowsRequest, opts ...grpc.CallOption) (*MonitorWindowsResponse, error)
+	// MonitorLines returns the lines that windows of a monitor keep.
+	MonitorLines(ctx context.Context, in *MonitorLinesRequest, opts ...grpc.CallOption) (*MonitorLinesResponse, error)
 	// Select returns raw samples; computes use it to see each other's unsettled windows.
 	Select(ctx context.Context, in *SelectRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SelectResponse], error)
 	// Status tells how this compute is doing.
@@ -123,6 +126,16 @@ func (c *queryServiceClient) MonitorWindows(ctx context.Context, in *MonitorWind
 	return out, nil
 }
 
+func (c *queryServiceClient) MonitorLines(ctx context.Context, in *MonitorLinesRequest, opts ...grpc.CallOption) (*MonitorLinesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MonitorLinesResponse)
+	err := c.cc.Invoke(ctx, QueryService_MonitorLines_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryServiceClient) Select(ctx context.Context, in *SelectRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SelectResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &QueryService_ServiceDesc.Streams[0], QueryService_Select_FullMethodName, cOpts...)
@@ -172,6 +185,8 @@ type QueryServiceServer interface {
 	Metadata(context.Context, *MetadataRequest) (*MetadataResponse, error)
 	// MonitorWindows tells of a monitor's recent windows how complete and exact they are.
 	MonitorWindows(context.Context, *MonitorWindowsRequest) (*MonitorWindowsResponse, error)
+	// MonitorLines returns the lines that windows of a monitor keep.
+	MonitorLines(context.Context, *MonitorLinesRequest) (*MonitorLinesResponse, error)
 	// Select returns raw samples; computes use it to see each other's unsettled windows.
 	Select(*SelectRequest, grpc.ServerStreamingServer[SelectResponse]) error
 	// Status tells how this compute is doing.
@@ -203,6 +218,9 @@ func (UnimplementedQueryServiceServer) Metadata(context.Context, *MetadataReques
 }
 func (UnimplementedQueryServiceServer) MonitorWindows(context.Context, *MonitorWindowsRequest) (*MonitorWindowsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MonitorWindows not implemented")
+}
+func (UnimplementedQueryServiceServer) MonitorLines(context.Context, *MonitorLinesRequest) (*MonitorLinesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MonitorLines not implemented")
 }
 func (UnimplementedQueryServiceServer) Select(*SelectRequest, grpc.ServerStreamingServer[SelectResponse]) error {
 	return status.Error(codes.Unimplemented, "method Select not implemented")
@@ -339,6 +357,24 @@ func _QueryService_MonitorWindows_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QueryService_MonitorLines_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MonitorLinesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServiceServer).MonitorLines(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueryService_MonitorLines_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServiceServer).MonitorLines(ctx, req.(*MonitorLinesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _QueryService_Select_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(SelectRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -398,6 +434,10 @@ var QueryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "MonitorWindows",
 			Handler:    _QueryService_MonitorWindows_Handler,
+		},
+		{
+			MethodName: "MonitorLines",
+			Handler:    _QueryService_MonitorLines_Handler,
 		},
 		{
 			MethodName: "Status",

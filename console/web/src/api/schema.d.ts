@@ -833,6 +833,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/monitors/{name}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Records and lines that windows keep */
+        get: operations["getMonitorRows"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/monitors/{name}/windows": {
         parameters: {
             query?: never;
@@ -1826,6 +1843,8 @@ export interface components {
         JudgedCondition: {
             /** Format: double */
             completeness: number;
+            /** @description The first of the lines that matched, masked */
+            lines?: components["schemas"]["Line"][];
             op: string;
             result: string;
             source: string;
@@ -1890,6 +1909,11 @@ export interface components {
             p3: number;
             /** Format: int64 */
             p4: number;
+        };
+        Line: {
+            file: string;
+            instance: string;
+            text: string;
         };
         LineCounters: {
             /**
@@ -1971,6 +1995,10 @@ export interface components {
             group_by?: string[];
             /** Format: int64 */
             key_limit?: number;
+            /** @description row_top and match: what of lines must not leave the host; all built-in masks are on by default */
+            masking?: components["schemas"]["Masking"];
+            /** @description match: the alarm */
+            match?: components["schemas"]["MatchRule"];
             /** @description Pattern of the first line of records that have several, such as ^\d{4}-; empty: each line is one */
             multiline_start?: string;
             /** @description Absolute file patterns; *, ? and [..] inside a segment */
@@ -1978,6 +2006,8 @@ export interface components {
             /** @description spm: column whose value Y means success; everything else is a failure */
             result_column?: string;
             scope?: components["schemas"]["LogScope"];
+            /** @description row_top: column with the number that records are ordered by */
+            sort_column?: string;
             /**
              * @description Where to begin in files that are there when the monitor starts
              * @enum {string}
@@ -1992,10 +2022,15 @@ export interface components {
             /** @description Name people see */
             title: string;
             /**
-             * @description minute: figures of all lines; minute_multi: figures per key; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms
+             * Format: int64
+             * @description row_top: records that are kept of a window, 1 to 200; default 10
+             */
+            top_n?: number;
+            /**
+             * @description minute: figures of all lines; minute_multi: figures per key; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms; row_top: the records with the largest numbers, with their lines; match: an alarm on matching lines
              * @enum {string}
              */
-            type: "minute" | "minute_multi" | "spm" | "second" | "second_multi";
+            type: "minute" | "minute_multi" | "spm" | "second" | "second_multi" | "row_top" | "match";
             /** @description Length of a window, 1s to 1h, dividing an hour; default 1m; of second types 1s, 5s, 10s, 15s or 30s, default 1s */
             window?: string;
         };
@@ -2018,6 +2053,51 @@ export interface components {
             tls?: "starttls" | "tls" | "none";
             to: string[];
             username?: string;
+        };
+        Masking: {
+            /** @description Replacements of one's own, applied in their order before the built-in masks */
+            replace?: components["schemas"]["Replacement"][];
+            /** @description Built-in masks that are switched off: mobile, id_card, bank_card, email; all others are on */
+            without?: string[];
+        };
+        MatchRule: {
+            /** @description Names of channels */
+            channels?: string[];
+            /** @description custom: text with ${name} for the groups */
+            custom_text?: string;
+            emergency_link?: string;
+            emergency_text?: string;
+            /**
+             * @description P0 is the worst
+             * @enum {string}
+             */
+            level: "P0" | "P1" | "P2";
+            /**
+             * Format: int64
+             * @description Lines of a minute that are sent, 0 to 20; default 3
+             */
+            max_lines?: number;
+            /**
+             * Format: int64
+             * @description Matching lines of a minute from which on channels are told; 0: they are not
+             */
+            min_lines_chat?: number;
+            /**
+             * Format: int64
+             * @description The same for sms_channels
+             */
+            min_lines_sms?: number;
+            /** @description Names of channels that lead to a text message gateway */
+            sms_channels?: string[];
+            /**
+             * @description default: the whole line; custom: custom_text
+             * @enum {string}
+             */
+            text_mode?: "default" | "custom";
+            /** @description custom: RE2 pattern whose named groups custom_text takes; lines without a match are kept whole */
+            text_pattern?: string;
+            /** @description Title of the alarm */
+            title: string;
         };
         Me: {
             server_version: string;
@@ -2104,6 +2184,48 @@ export interface components {
              * @description Required for an update
              */
             version?: number;
+        };
+        MonitorRow: {
+            /** @description The text is only the beginning of the line */
+            cut: boolean;
+            file: string;
+            instance: string;
+            /** @description Values in the order of columns */
+            key: string[];
+            /**
+             * Format: int32
+             * @description Place in its window, from 1
+             */
+            rank: number;
+            /** @description The line, masked */
+            text: string;
+            /** Format: int64 */
+            time_ms: number;
+            /**
+             * Format: double
+             * @description What rows are ordered by; 0 for match
+             */
+            value: number;
+            /** Format: int64 */
+            window_start_ms: number;
+        };
+        MonitorRows: {
+            /** @description What the values of key are */
+            columns: components["schemas"]["KeyColumn"][];
+            items: components["schemas"]["MonitorRow"][];
+            /** Format: int64 */
+            page: number;
+            /** Format: int64 */
+            page_size: number;
+            /** @description Lines are for editors: for others text is empty */
+            text_hidden: boolean;
+            /**
+             * Format: int64
+             * @description Lines of all pages; pages go to line 1,000
+             */
+            total: number;
+            /** @description Windows that have lines, the newest first, at most 1,000 */
+            windows: components["schemas"]["RowWindow"][];
         };
         MonitorStatus: {
             /**
@@ -2480,6 +2602,12 @@ export interface components {
             group?: number;
             pattern: string;
         };
+        Replacement: {
+            /** @description RE2 pattern */
+            pattern: string;
+            /** @description Text in its place; $1 or ${name} is a group */
+            with?: string;
+        };
         Report: {
             columns?: components["schemas"]["ReportColumn"][];
             /**
@@ -2740,6 +2868,29 @@ export interface components {
             end_ms: number;
             /** Format: int64 */
             start_ms: number;
+        };
+        RowWindow: {
+            /**
+             * Format: double
+             * @description Share of expected agents that reported, 0 to 1
+             */
+            completeness: number;
+            /**
+             * Format: int64
+             * @description Lines that matched
+             */
+            count: number;
+            /**
+             * Format: int32
+             * @description Lines that are kept of them
+             */
+            kept: number;
+            /** @description The window may still change */
+            live: boolean;
+            /** Format: int64 */
+            window_ms: number;
+            /** Format: int64 */
+            window_start_ms: number;
         };
         Rule: {
             /** Format: date-time */
@@ -10192,7 +10343,7 @@ export interface operations {
                 sort?: string;
                 /** @description Text that must occur */
                 q?: string;
-                type?: "minute" | "minute_multi" | "";
+                type?: "minute" | "minute_multi" | "spm" | "second" | "second_multi" | "row_top" | "match" | "";
                 app?: string;
                 enabled?: "true" | "false" | "";
                 /** @description Name of a folder: monitors in it and below it; / those in no folder */
@@ -10970,6 +11121,122 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["KeyTable"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    getMonitorRows: {
+        parameters: {
+            query?: {
+                /** @description Unix milliseconds, included; default one hour before end */
+                start?: number;
+                /** @description Unix milliseconds, not included; default now */
+                end?: number;
+                /** @description Number of the page, from 1 */
+                page?: number;
+                /** @description Rows a page */
+                page_size?: number;
+                /** @description -value: the largest of all windows first; -window: the newest window first, then by rank. Default -value for row_top, -window for match */
+                sort?: "-value" | "-window" | "";
+            };
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MonitorRows"];
                 };
             };
             /** @description Bad Request */

@@ -66,6 +66,7 @@ describe('columns', () => {
     expect(fits('spm_table', { type: 'spm' })).toBe(true)
     expect(fits('spm_table', { type: 'spm', group_by: ['a'] })).toBe(false)
     expect(fits('pie', { type: 'minute' })).toBe(false)
+    expect(fits('trend', { type: 'match' })).toBe(false)
     expect(fits('promql', { type: 'minute' })).toBe(false)
   })
 })

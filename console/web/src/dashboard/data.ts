@@ -92,6 +92,7 @@ const keyed: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys'
 
 /** fits reports whether a report of a type can show a monitor, as the server judges it. */
 export function fits(type: ReportType, m: Pick<MonitorSpec, 'type' | 'group_by'>): boolean {
+  if (m.type === 'row_top' || m.type === 'match') return false
   const second = m.type === 'second' || m.type === 'second_multi'
   const grouped = (m.group_by?.length ?? 0) > 0
   if (keyed.includes(type)) return grouped && !second

@@ -43,7 +43,7 @@ export default function Editor() {
   )
 }
 
-const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'type', 'window', 'start_at', 'multiline_start', 'encoding', 'symlink_part',
+const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'top_n', 'sort_column', 'match', 'masking', 'type', 'window', 'start_at', 'multiline_start', 'encoding', 'symlink_part',
   'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].map((f) => 'spec.' + f).concat('name')
 
 function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: MonitorSpec; folder?: string }) {
@@ -186,7 +186,7 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
               <Field label={t('editor.field.title')} hint={t('editor.hint.title')} bad={save.isError || spec.title !== '' ? errors.at('spec.title') : undefined}>
                 {(a) => <Input {...a} value={spec.title} maxLength={64} onChange={(e) => change({ title: e.target.value })} />}
               </Field>
-              <Field label={t('editor.field.name')} hint={monitor ? t('editor.hint.nameFixed') : t('editor.hint.name', { series: `${name || '…'}:count` })} bad={errors.at('name') ?? badName(name, t('editor.badName'))}>
+              <Field label={t('editor.field.name')} hint={monitor ? t('editor.hint.nameFixed') : spec.type === 'match' ? t('editor.hint.nameMatch') : t('editor.hint.name', { series: `${name || '…'}:count` })} bad={errors.at('name') ?? badName(name, t('editor.badName'))}>
                 {(a) => <Input {...a} className="mono" value={name} disabled={!!monitor} maxLength={63} onChange={(e) => setTypedName(e.target.value)} />}
               </Field>
               <Field label={t('editor.field.description')} bad={errors.at('spec.description')} wide>

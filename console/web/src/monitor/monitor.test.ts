@@ -4,7 +4,7 @@ import { cut, unescape, readSpaces, showSpaces } from './cut'
 import { jsonMembers } from './members'
 import { propose, wordAt } from './propose'
 import { figureQuery } from './series'
-import { cleanSpec, emptySpec, nameFrom, removeColumn, renameColumn, seriesLabel } from './spec'
+import { figuresOf, isGrouped, mayHaveRules, withMeasure, cleanSpec, emptySpec, nameFrom, removeColumn, renameColumn, seriesLabel } from './spec'
 import { segments } from './Lines'
 
 const lines = ['2026-11-23 06:00:01,beijing,OK,￥50.5,23ms', '2026-11-23 06:00:02,上海,FAIL,￥7,140ms', 'noise']
@@ -94,6 +94,20 @@ describe('spec', () => {
     expect(c).toMatchObject({ title: 'T', type: 'minute_multi', paths: ['/a.log'] })
     expect(c).not.toHaveProperty('key_limit')
     expect(cleanSpec(emptySpec()).type).toBe('minute')
+  })
+  it('keeps of types with lines what they have a use for', () => {
+    const top = cleanSpec({ ...spec, ...withMeasure(spec, 'top'), sort_column: 'shop', masking: { without: ['email'], replace: [] } })
+    expect(top).toMatchObject({ type: 'row_top', sort_column: 'shop', group_by: ['shop', 'host'], masking: { without: ['email'] } })
+    for (const f of ['statistics', 'top_n', 'match']) expect(top).not.toHaveProperty(f)
+    expect(isGrouped(top)).toBe(false)
+    expect(figuresOf(top).map((f) => f.name)).toEqual(['count', 'max'])
+    expect([renameColumn(top, 0, 'store').sort_column, removeColumn(top, 0).sort_column]).toEqual(['store', undefined])
+    const match = cleanSpec({ ...top, ...withMeasure(top, 'match'), match: { title: ' seen ', level: 'P1', min_lines_chat: 2, channels: ['ops'], sms_channels: ['x'], max_lines: 0, text_pattern: 'x', masking: undefined } as never })
+    expect(match).toMatchObject({ type: 'match', match: { title: 'seen', level: 'P1', min_lines_chat: 2, channels: ['ops'], max_lines: 0 } })
+    for (const f of ['group_by', 'statistics', 'sort_column', 'top_n']) expect(match).not.toHaveProperty(f)
+    for (const f of ['sms_channels', 'text_pattern', 'text_mode']) expect(match.match).not.toHaveProperty(f)
+    expect(cleanSpec({ ...match, ...withMeasure(match, 'figures') })).not.toHaveProperty('masking')
+    expect([mayHaveRules('row_top'), mayHaveRules('match'), figuresOf(match).length]).toEqual([true, false, 0])
   })
   it('renames and removes a column everywhere', () => {
     const r = renameColumn(spec, 0, 'store')

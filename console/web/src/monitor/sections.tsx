@@ -9,6 +9,7 @@ import { Moment } from '../components/time'
 import { usePrefs } from '../app/prefs'
 import { spoken } from '../format/times'
 import { useT } from '../i18n'
+import { MaskFields, MatchFields, TopFields } from './LineRules'
 import { figureName, figuresOf, groupLabels, isGrouped, measureOf, secondWindows, timeFormats, windows, withMeasure, type Measure } from './spec'
 
 export interface SectionProps {
@@ -123,7 +124,7 @@ export function FilterSection({ spec, change, errors, dry }: SectionProps & { dr
 
 const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max', 'ratio', 'occurrences', 'p50', 'p75', 'p90', 'p95', 'p99', 'p999', 'distinct', 'success', 'fail', 'success_rate']
 
-const measures: Measure[] = ['figures', 'service', 'second']
+const measures: Measure[] = ['figures', 'service', 'second', 'top', 'match']
 
 /** FiguresSection asks what is measured, by which keys and how often; `saved` is the monitor as it is, whose type is for good. */
 export function FiguresSection({ spec, change, errors, saved }: SectionProps & { saved?: MonitorSpec }) {
@@ -131,7 +132,7 @@ export function FiguresSection({ spec, change, errors, saved }: SectionProps & {
   const { language } = usePrefs()
   const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
   const measure = measureOf(spec.type)
-  const keyless = saved !== undefined && saved.type !== 'spm' && !isGrouped(saved)
+  const keyless = saved !== undefined && saved.type !== 'spm' && saved.type !== 'row_top' && !isGrouped(saved)
   const choices = measure === 'second' ? secondWindows : windows
   return (
     <>
@@ -142,18 +143,19 @@ export function FiguresSection({ spec, change, errors, saved }: SectionProps & {
               options={measures.map((m) => ({ value: m, label: t(`measure.${m}`) }))} />
           )}
         </Field>
-        <Field label={t('editor.field.groupBy')} hint={keyless ? t('editor.hint.groupFixed') : t('editor.hint.groupBy')} bad={errors.below('spec.group_by')} wide>
+        {measure !== 'match' && <Field label={measure === 'top' ? t('editor.field.recordColumns') : t('editor.field.groupBy')} hint={measure === 'top' ? t('editor.hint.recordColumns') : keyless ? t('editor.hint.groupFixed') : t('editor.hint.groupBy')} bad={errors.below('spec.group_by')} wide>
           {(a) => (
-            <Select {...a} mode="multiple" style={{ width: '100%' }} disabled={keyless} value={spec.group_by ?? []} maxCount={8} placeholder={t('editor.noGroup')} onChange={(g: string[]) => change({ group_by: g })}
+            <Select {...a} mode="multiple" style={{ width: '100%' }} disabled={keyless} value={spec.group_by ?? []} maxCount={8} placeholder={measure === 'top' ? t('editor.noRecordColumns') : t('editor.noGroup')} onChange={(g: string[]) => change({ group_by: g })}
               options={[
                 { label: t('editor.group.columns'), options: columns },
                 { label: t('editor.group.labels'), options: groupLabels.map((l) => ({ value: l, label: l })) },
               ]} />
           )}
-        </Field>
-        <Field label={t('editor.field.window')} hint={t('editor.hint.window')} bad={errors.at('spec.window')}>
+        </Field>}
+        {measure !== 'match' && <Field label={t('editor.field.window')} hint={t('editor.hint.window')} bad={errors.at('spec.window')}>
           {(a) => <Select {...a} style={{ width: '100%' }} value={spec.window ?? choices[0]} onChange={(window) => change({ window })} options={choices.map((w) => ({ value: w, label: t('editor.perWindow', { window: spoken(w, language) }) }))} />}
-        </Field>
+        </Field>}
+        {measure === 'top' && <TopFields spec={spec} change={change} errors={errors} />}
         {measure === 'service' && (
           <>
             <Field label={t('editor.field.result')} hint={t('editor.hint.result')} bad={errors.at('spec.result_column')}>
@@ -165,7 +167,11 @@ export function FiguresSection({ spec, change, errors, saved }: SectionProps & {
           </>
         )}
       </div>
-      {measure === 'service' ? (
+      {measure === 'match' && <MatchFields spec={spec} change={change} errors={errors} />}
+      {(measure === 'match' || measure === 'top') && <MaskFields spec={spec} change={change} errors={errors} />}
+      {measure === 'match' ? null : measure === 'top' ? (
+        <p className="muted" style={{ margin: 0 }}>{t('top.series')}</p>
+      ) : measure === 'service' ? (
         <ul className="plain-list" aria-label={t('figure.kind')}>
           {figuresOf(spec).map((s) => <li key={s.name}><code>{s.name}</code> <span className="muted">{t(`service.${s.name as ServiceFigure}`)}</span></li>)}
         </ul>

@@ -10,23 +10,30 @@ export const windows = ['1s', '5s', '10s', '15s', '30s', '1m', '5m', '10m', '15m
 export const secondWindows = ['1s', '5s', '10s', '15s', '30s'] as const
 
 /** Measure is what a person chooses; with the keys it makes the type. */
-export type Measure = 'figures' | 'service' | 'second'
+export type Measure = 'figures' | 'service' | 'second' | 'top' | 'match'
 
 export function measureOf(type: MonitorSpec['type']): Measure {
   if (type === 'spm') return 'service'
+  if (type === 'row_top') return 'top'
+  if (type === 'match') return 'match'
   return type === 'second' || type === 'second_multi' ? 'second' : 'figures'
 }
 
 /** withMeasure changes what is measured and what can't stay with it. */
 export function withMeasure(s: MonitorSpec, m: Measure): Partial<MonitorSpec> {
   const own = s.statistics?.length ? s.statistics : [{ kind: 'count' as const }]
+  const bare = { result_column: undefined, time_column: undefined, top_n: undefined, sort_column: undefined, match: undefined, window: '1m' }
   switch (m) {
     case 'service':
-      return { type: 'spm', statistics: undefined, window: '1m' }
+      return { ...bare, type: 'spm', statistics: undefined, masking: undefined }
     case 'second':
-      return { type: 'second', statistics: own, window: '1s', result_column: undefined, time_column: undefined, key_limit: undefined, deadline_s: undefined }
+      return { ...bare, type: 'second', statistics: own, masking: undefined, window: '1s', key_limit: undefined, deadline_s: undefined }
+    case 'top':
+      return { ...bare, type: 'row_top', statistics: undefined, top_n: 10 }
+    case 'match':
+      return { ...bare, type: 'match', statistics: undefined, group_by: undefined, match: { title: s.title, level: 'P2', min_lines_chat: 1 } }
   }
-  return { type: 'minute', statistics: own, window: '1m', result_column: undefined, time_column: undefined }
+  return { ...bare, type: 'minute', statistics: own, masking: undefined }
 }
 
 /** defaultsOf are the limits that a type has when nothing else is said. */
@@ -34,8 +41,20 @@ export function defaultsOf(type: MonitorSpec['type']): { keys: number; deadline:
   return measureOf(type) === 'second' ? { keys: 500, deadline: 10 } : { keys: 1000, deadline: 60 }
 }
 
+/** keepsLines reports whether windows of the type carry lines. */
+export function keepsLines(type: MonitorSpec['type']): boolean {
+  return type === 'row_top' || type === 'match'
+}
+
+/** mayHaveRules reports whether alarm rules can judge a monitor of the type. */
+export function mayHaveRules(type: MonitorSpec['type']): boolean {
+  return measureOf(type) !== 'second' && type !== 'match'
+}
+
 /** figuresOf are a monitor's figures: its own, or those that its type has. */
 export function figuresOf(s: MonitorSpec): Statistic[] {
+  if (s.type === 'match') return []
+  if (s.type === 'row_top') return [{ name: 'count', kind: 'count' }, { name: 'max', kind: 'max', column: s.sort_column }]
   if (s.type !== 'spm') return s.statistics?.length ? s.statistics : [{ kind: 'count' }]
   const column = s.result_column
   const out: Statistic[] = [
@@ -46,9 +65,9 @@ export function figuresOf(s: MonitorSpec): Statistic[] {
   return out
 }
 
-/** isGrouped reports whether the monitor has keys. */
+/** isGrouped reports whether the monitor has keys; of row_top group_by are columns of its records. */
 export function isGrouped(s: MonitorSpec): boolean {
-  return (s.group_by?.length ?? 0) > 0
+  return !keepsLines(s.type) && (s.group_by?.length ?? 0) > 0
 }
 
 const reserved = ['tenant', 'workspace', 'app', 'app_service', 'instance', 'ip', 'host', 'az', 'cell', 'unit', 'env', 'cluster', 'namespace', 'pod', 'container', 'version', 'agent']
@@ -100,6 +119,10 @@ function typeOf(s: MonitorSpec): MonitorSpec['type'] {
       return 'spm'
     case 'second':
       return isGrouped(s) ? 'second_multi' : 'second'
+    case 'top':
+      return 'row_top'
+    case 'match':
+      return 'match'
   }
   return isGrouped(s) ? 'minute_multi' : 'minute'
 }
@@ -113,6 +136,19 @@ function cleanFigure(x: Statistic): Statistic {
   }
 }
 
+/** cleanMatch leaves out what is empty, and what the mode of text has no use for. */
+function cleanMatch(m: NonNullable<MonitorSpec['match']>): MonitorSpec['match'] {
+  const custom = m.text_mode === 'custom'
+  const names = (list?: string[] | null) => (list?.length ? list : undefined)
+  return {
+    title: m.title.trim(), level: m.level, text_mode: custom ? 'custom' : undefined, text_pattern: custom ? m.text_pattern || undefined : undefined,
+    custom_text: custom ? m.custom_text || undefined : undefined, max_lines: m.max_lines === 3 ? undefined : m.max_lines,
+    min_lines_chat: m.min_lines_chat || undefined, channels: m.min_lines_chat ? names(m.channels) : undefined,
+    min_lines_sms: m.min_lines_sms || undefined, sms_channels: m.min_lines_sms ? names(m.sms_channels) : undefined,
+    emergency_text: m.emergency_text || undefined, emergency_link: m.emergency_link || undefined,
+  }
+}
+
 /** cleanSpec leaves out what is empty or at its default, so that the YAML says only what was decided. */
 export function cleanSpec(s: MonitorSpec): MonitorSpec {
   const rows = (list?: { column: string; values: string[] }[]) => (list && list.length > 0 ? list : undefined)
@@ -123,6 +159,7 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     cells: s.scope?.cells?.length ? s.scope.cells : undefined,
     instances: s.scope?.instances?.length ? s.scope.instances : undefined,
   }
+  const masking = { without: s.masking?.without?.length ? s.masking.without : undefined, replace: s.masking?.replace?.length ? s.masking.replace : undefined }
   const any = (o: Record<string, unknown>) => Object.values(o).some((v) => v !== undefined)
   const out: MonitorSpec = {
     title: s.title.trim(),
@@ -140,7 +177,11 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     columns: s.columns?.length ? s.columns : undefined,
     filters: any(filters) ? filters : undefined,
     group_by: s.group_by?.length ? s.group_by : undefined,
-    statistics: s.type === 'spm' ? undefined : s.statistics?.map(cleanFigure),
+    statistics: s.type === 'spm' || keepsLines(s.type) ? undefined : s.statistics?.map(cleanFigure),
+    top_n: s.type === 'row_top' && s.top_n !== 10 ? s.top_n : undefined,
+    sort_column: s.type === 'row_top' ? s.sort_column || undefined : undefined,
+    match: s.type === 'match' && s.match ? cleanMatch(s.match) : undefined,
+    masking: keepsLines(s.type) && any(masking) ? masking : undefined,
     result_column: s.type === 'spm' ? s.result_column || undefined : undefined,
     time_column: s.type === 'spm' ? s.time_column || undefined : undefined,
     key_limit: s.key_limit && s.key_limit !== defaultsOf(s.type).keys ? s.key_limit : undefined,
@@ -164,6 +205,7 @@ export function renameColumn(s: MonitorSpec, index: number, name: string): Monit
     statistics: s.statistics?.map((x) => ({ ...x, column: x.column === undefined ? undefined : swap(x.column), divisor: x.divisor === undefined ? undefined : swap(x.divisor) })),
     result_column: s.result_column === undefined ? undefined : swap(s.result_column),
     time_column: s.time_column === undefined ? undefined : swap(s.time_column),
+    sort_column: s.sort_column === undefined ? undefined : swap(s.sort_column),
     filters: s.filters && {
       white: s.filters.white?.map((r) => ({ ...r, column: swap(r.column) })),
       black: s.filters.black?.map((r) => ({ ...r, column: swap(r.column) })),
@@ -184,6 +226,7 @@ export function removeColumn(s: MonitorSpec, index: number): MonitorSpec {
     statistics: s.statistics?.map((x) => ({ ...x, column: x.column === name ? undefined : x.column, divisor: x.divisor === name ? undefined : x.divisor })),
     result_column: s.result_column === name ? undefined : s.result_column,
     time_column: s.time_column === name ? undefined : s.time_column,
+    sort_column: s.sort_column === name ? undefined : s.sort_column,
     filters: s.filters && { white: s.filters.white?.filter((r) => r.column !== name), black: s.filters.black?.filter((r) => r.column !== name) },
   }
 }

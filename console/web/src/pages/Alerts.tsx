@@ -16,7 +16,7 @@ import { Ago, Moment, TimeBar } from '../components/time'
 import { share } from '../format/numbers'
 import { useT } from '../i18n'
 import { EventTrend } from './EventTrend'
-import { ConditionText } from './conditions'
+import { ConditionText, ruleAt } from './conditions'
 
 const levels = ['P0', 'P1', 'P2', 'P3', 'P4']
 
@@ -56,7 +56,7 @@ export function AlertList({ rule }: { rule?: string }) {
   const columns: Column<Alert>[] = [
     { title: t('rule.level'), field: 'level', render: (_, a) => <Level level={a.level} /> },
     { title: t('alert.state'), render: (_, a) => <AlertState state={a.state} /> },
-    { title: t('alert.rule'), render: (_, a) => <Link to={`${base}/rules/${a.rule}`}>{a.title || a.rule}</Link> },
+    { title: t('alert.rule'), render: (_, a) => <Link to={base + ruleAt(a.rule)}>{a.title || a.rule}</Link> },
     { title: t('alert.object'), render: (_, a) => <Labels labels={a.object} /> },
     { title: t('alert.values'), render: (_, a) => <ConditionText conditions={a.conditions ?? []} /> },
     { title: t('alert.since'), field: 'started_ms', render: (_, a) => <Ago at={a.started_ms} /> },
@@ -128,7 +128,7 @@ export function EventHistory({ rule, span, onZoom }: { rule?: string; span: { st
     { title: t('event.time'), field: 'time_ms', render: (_, e) => <Moment at={e.time_ms} /> },
     { title: t('rule.level'), render: (_, e) => <Level level={e.level} /> },
     { title: t('event.type'), render: (_, e) => <AlertState state={e.type} /> },
-    { title: t('alert.rule'), render: (_, e) => (e.rule ? <Link to={`${base}/rules/${e.rule}`}>{e.title || e.rule}</Link> : e.title) },
+    { title: t('alert.rule'), render: (_, e) => (e.rule ? <Link to={base + ruleAt(e.rule)}>{e.title || e.rule}</Link> : e.title) },
     { title: t('alert.object'), render: (_, e) => <Labels labels={e.object} /> },
     { title: t('alert.values'), render: (_, e) => <ConditionText conditions={e.conditions ?? []} /> },
     { title: t('monitor.completeness'), align: 'right', render: (_, e) => share(e.completeness) },

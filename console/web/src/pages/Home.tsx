@@ -16,7 +16,7 @@ import { Level, State } from '../components/state'
 import { Ago, TimeBar } from '../components/time'
 import { short } from '../format/numbers'
 import { useT } from '../i18n'
-import { ConditionText } from './conditions'
+import { ConditionText, ruleAt } from './conditions'
 
 const levels = ['P0', 'P1', 'P2', 'P3', 'P4'] as const
 
@@ -85,7 +85,7 @@ export default function Home() {
                   {(a) => a.items.length === 0 ? <State kind="ok">{t('home.calm')}</State> : (
                     <table className="plain-table" aria-label={t('home.firing')}>
                       <thead><tr><th>{t('rule.level')}</th><th>{t('alert.rule')}</th><th>{t('alert.object')}</th><th>{t('alert.values')}</th><th>{t('alert.since')}</th></tr></thead>
-                      <tbody>{a.items.map((x) => <tr key={x.id}><td><Level level={x.level} /></td><td><Link to={`${base}/rules/${x.rule}`}>{x.title || x.rule}</Link></td><td><Labels labels={x.object} /></td><td><ConditionText conditions={x.conditions ?? []} /></td><td className="nowrap"><Ago at={x.started_ms} /></td></tr>)}</tbody>
+                      <tbody>{a.items.map((x) => <tr key={x.id}><td><Level level={x.level} /></td><td><Link to={base + ruleAt(x.rule)}>{x.title || x.rule}</Link></td><td><Labels labels={x.object} /></td><td><ConditionText conditions={x.conditions ?? []} /></td><td className="nowrap"><Ago at={x.started_ms} /></td></tr>)}</tbody>
                     </table>
                   )}
                 </Loaded>

@@ -27,7 +27,8 @@ import { pathTo } from '../monitor/folders'
 import { ExportDialog } from '../monitor/TemplateDialogs'
 import { KeysTable } from '../monitor/KeysTable'
 import { figureQuery, isMergeable, stepOf, windowMs } from '../monitor/series'
-import { figureName, figuresOf, groupLabel, isGrouped } from '../monitor/spec'
+import { RowsTab } from '../monitor/RowsTab'
+import { figureName, figuresOf, groupLabel, isGrouped, keepsLines, mayHaveRules } from '../monitor/spec'
 import { MonitorState } from './Monitors'
 
 const YamlTab = lazy(() => import('../monitor/YamlTab'))
@@ -62,7 +63,7 @@ export default function MonitorPage() {
         {(d) => (
           <>
             {windows.data && !d.spec.disabled && (settled.at(-1)?.completeness ?? 1) < 1 && <Missing monitor={d} ids={windows.data.missing_agents} />}
-            <Chart monitor={d} windows={w} time={time} />
+            {d.spec.type === 'match' ? <MatchChart monitor={d} windows={w} time={time} /> : <Chart monitor={d} windows={w} time={time} />}
             {windows.isError && <div style={{ marginBottom: 16 }}><ErrorNote error={windows.error} onRetry={() => void windows.refetch()} /></div>}
             <div className="figures">
               <Figure name={t('monitor.completeness')} value={share(whole)} hint={t('monitor.completeness.hint', { n: windows.data?.expected_agents ?? d.status?.agents_expected ?? 0 })} state={whole !== null && whole < 0.95 ? 'warn' : undefined} />
@@ -76,7 +77,9 @@ export default function MonitorPage() {
             </div>
             <Panel label={t('monitor.details')}>
               <Tabs activeKey={tab} onChange={setTab} items={[
-                { key: 'keys', label: t('tab.keys'), children: <KeysTable monitor={d} span={time.span} /> },
+                keepsLines(d.spec.type)
+                  ? { key: 'keys', label: d.spec.type === 'match' ? t('tab.lines') : t('tab.records'), children: <RowsTab monitor={d} span={time.span} /> }
+                  : { key: 'keys', label: t('tab.keys'), children: <KeysTable monitor={d} span={time.span} /> },
                 { key: 'agents', label: t('tab.agents'), children: <AgentsTab monitor={d} /> },
                 { key: 'diagnosis', label: t('tab.diagnosis'), children: <DiagnosisTab monitor={d} /> },
                 { key: 'yaml', label: 'YAML', children: <Suspense fallback={<ChartLoading />}><YamlTab name={d.name} workspace={workspace} spec={d.spec} folder={d.folder} /></Suspense> },
@@ -178,6 +181,23 @@ function Chart({ monitor, windows, time }: { monitor: Monitor; windows: WindowSt
   )
 }
 
+/** MatchChart shows how many lines matched in each minute; a monitor of type match has no series. */
+function MatchChart({ monitor, windows, time }: { monitor: Monitor; windows: WindowState[]; time: ReturnType<typeof useTime> }) {
+  const t = useT()
+  const title = monitor.spec.title
+  const series = useMemo<ChartSeries[]>(() => [{ name: title, points: windows.map((w) => [w.window_start_ms, w.lines]), area: true }], [windows, title])
+  const gaps = useMemo(() => incompleteSpans(windows), [windows])
+  return (
+    <Panel title={t('match.perMinute')} label={t('monitor.chart')}>
+      <TimeChart
+        title={t('monitor.chart.label', { title, figure: t('match.perMinute') })} series={series} span={time.span} unit="" height={200} group="monitor"
+        incomplete={gaps} openFrom={windows.find((w) => !w.settled)?.window_start_ms} onZoom={(s) => time.setRange({ from: String(s.start), to: String(s.end) })}
+        below={<CompletenessBand windows={windows} span={time.span} />}
+      />
+    </Panel>
+  )
+}
+
 function Actions({ monitor }: { monitor: Monitor }) {
   const t = useT()
   const { message } = App.useApp()
@@ -199,7 +219,7 @@ function Actions({ monitor }: { monitor: Monitor }) {
   return (
     <>
       <Link to={`${base}/monitors/${monitor.name}/edit`}><Button icon={<EditOutlined />}>{t('action.edit')}</Button></Link>
-      <Link to={`${base}/rules/new?monitor=${encodeURIComponent(monitor.name)}`}><Button icon={<BellOutlined />}>{t('monitor.createRule')}</Button></Link>
+      {mayHaveRules(monitor.spec.type) && <Link to={`${base}/rules/new?monitor=${encodeURIComponent(monitor.name)}`}><Button icon={<BellOutlined />}>{t('monitor.createRule')}</Button></Link>}
       <Dropdown trigger={['click']} menu={{
         items: [
           monitor.spec.disabled

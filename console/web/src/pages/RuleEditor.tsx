@@ -12,7 +12,7 @@ import { Field } from '../components/Field'
 import { FieldErrors } from '../components/fieldErrors'
 import { Page, Panel } from '../components/page'
 import { useT } from '../i18n'
-import { figureName, figuresOf, isGrouped, measureOf, nameFrom } from '../monitor/spec'
+import { figureName, figuresOf, isGrouped, mayHaveRules, nameFrom } from '../monitor/spec'
 import { useDebounced } from '../monitor/useDebounced'
 import { ops, signs } from './conditions'
 import { RulePreview } from './RulePreview'
@@ -162,7 +162,7 @@ function ConditionForm({ n, condition: c, errors, onChange, onRemove }: { n: num
       ) : (
         <div className="fields" style={{ marginBottom: 8 }}>
           <Field label={t('rule.monitor')} bad={errors.at(at + '.monitor')}>
-            {(a) => <Select {...a} showSearch={{ optionFilterProp: 'label' }} style={{ width: '100%' }} value={c.monitor} placeholder={t('rule.chooseMonitor')} onChange={(m) => onChange({ monitor: m, op: c.op, threshold: c.threshold })} options={(monitors.data?.items ?? []).filter((m) => measureOf(m.spec.type) !== 'second').map((m) => ({ value: m.name, label: `${m.spec.title} (${m.name})` }))} />}
+            {(a) => <Select {...a} showSearch={{ optionFilterProp: 'label' }} style={{ width: '100%' }} value={c.monitor} placeholder={t('rule.chooseMonitor')} onChange={(m) => onChange({ monitor: m, op: c.op, threshold: c.threshold })} options={(monitors.data?.items ?? []).filter((m) => mayHaveRules(m.spec.type)).map((m) => ({ value: m.name, label: `${m.spec.title} (${m.name})` }))} />}
           </Field>
           <Field label={t('rule.figure')} bad={errors.at(at + '.figure')}>
             {(a) => <Select {...a} style={{ width: '100%' }} value={c.figure || figureName(stats[0]!)} onChange={(f) => onChange({ ...c, figure: f })} options={stats.map((s) => ({ value: figureName(s), label: figureName(s) + (s.unit ? ` (${s.unit})` : '') }))} />}

@@ -13,6 +13,11 @@ export function conditionWords(c: RuleCondition, t: Translate): string {
   return `${what}${keys ? ` {${keys}}` : ''} ${signs[c.op]} ${c.threshold}`
 }
 
+/** ruleAt is where a rule of an alert is shown: rules that a monitor carries itself are on its page. */
+export function ruleAt(rule: string): string {
+  return rule.startsWith('match:') ? `/monitors/${rule.slice('match:'.length)}` : `/rules/${rule}`
+}
+
 export function ConditionText({ conditions }: { conditions: JudgedCondition[] }) {
   const t = useT()
   return (
@@ -21,6 +26,7 @@ export function ConditionText({ conditions }: { conditions: JudgedCondition[] })
         <div key={i} className={c.result === 'true' ? '' : 'muted'} title={c.source}>
           <strong title={exact(c.value, c.unit)}>{c.value === null || c.value === undefined ? t('alert.noValue') : short(c.value, c.unit)}</strong> {signs[c.op] ?? c.op} {short(c.threshold, c.unit)}
           {c.completeness < 1 && <span className="state-warn"> · {t('alert.incomplete')}</span>}
+          {c.lines?.map((l, j) => <div key={j} className="mono ellipsis" style={{ maxWidth: 480 }} title={`${l.instance} ${l.file}\n${l.text}`}>{l.text}</div>)}
         </div>
       ))}
     </>

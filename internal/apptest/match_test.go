@@ -112,7 +112,7 @@ func TestMatchAlarm(t *testing.T) {
 	at := time.Now().Truncate(time.Second) // so that all lines are of one minute
 	var lines string
 	for i, l := range []string{"A1,12.5,13812345678", "B2,99,x@y.cn", "A1,7,second", "A1,100,third", "B2,3,z"} {
-		lines += at.Add(time.Duration(i) * time.Millisecond).Format("2006-01-02 15:04:05.000,") + l + "\n"
+		lines += at.Add(time.Duration(i)*time.Millisecond).Format("2006-01-02 15:04:05.000,") + l + "\n"
 	}
 	if err := os.WriteFile(log, []byte(lines), 0o644); err != nil {
 		t.Fatal(err)

@@ -184,6 +184,10 @@ func TestLinesOfWindows(t *testing.T) {
 	q = r.asks(rows)
 	r.until("settled after a crash", func() bool { got, _ := r.lines(q, m, byValue, 0, 10); return got == late })
 
+	// Equal ones keep their rank.
+	r.deliver("a", revision(m, t0+2*minute, 1, 1, true, feeTable("n", 20, 20)))
+	expect("equal records", byValue, 0, 2, "2#1 fee 20 ha [az-1 n]|2#2 fee 20 ha [az-1 n]|2:2 of 2 live=true|1:1 of 1 live=true|0:2 of 6 live=false", 5)
+
 	for what, req := range map[string]*pharosv1.MonitorLinesRequest{
 		"no monitor":       {},
 		"another's":        {Scope: &pharosv1.Scope{Workspace: "x"}, MonitorId: m.GetMonitorId()},

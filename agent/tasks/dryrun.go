@@ -21,6 +21,8 @@ const (
 	maxDryRun = 4 << 20
 	// maxTotals are returned, the first by window and key.
 	maxTotals = 1000
+	// maxKept is how many kept lines of a window a dry run shows.
+	maxKept = 20
 )
 
 // dryRun runs a rule on lines with the collector's code.
@@ -132,7 +134,11 @@ func (r *Runner) totals(program *logpipe.Program, task *logpipe.Task, groupBy []
 			if len(out) == maxTotals {
 				return out, nil
 			}
-			out = append(out, &pharosv1.DryRunTotal{WindowMs: w.StartMs, Key: r.key(groupBy, row.Key), Figures: program.Figures(row), Lines: row.Lines})
+			total := &pharosv1.DryRunTotal{WindowMs: w.StartMs, Key: r.key(groupBy, row.Key), Figures: program.Figures(row), Lines: row.Lines}
+			for _, l := range table.Lines[:min(len(table.Lines), maxKept)] {
+				total.Kept = append(total.Kept, l.Text)
+			}
+			out = append(out, total)
 		}
 	}
 	return out, nil

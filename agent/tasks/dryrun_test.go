@@ -133,3 +133,18 @@ func TestDryRunRefusesBadInput(t *testing.T) {
 		t.Errorf("an unknown field: %v", e)
 	}
 }
+
+func TestDryRunShowsWhatWouldBeKept(t *testing.T) {
+	root := t.TempDir()
+	spec := logrule.Spec{Title: "fees", Type: logrule.RowTop, TopN: 2, SortColumn: "fee", GroupBy: []string{"host", "fee"}, Paths: []string{root + "/*.log"},
+		Time:    logrule.TimeRule{Format: logrule.TimeReceive},
+		Columns: []logrule.Column{{Name: "fee", Split: &logrule.SplitRule{Delimiter: ",", Index: 0}}}}
+	got := dryRun(t, runner(root), spec, []string{"7,13812345678", "9,a", "8,b@example.com"}, 0).GetDryRun()
+	if len(got.GetTotals()) != 1 {
+		t.Fatalf("totals %v", got.GetTotals())
+	}
+	total := got.GetTotals()[0]
+	if !slices.Equal(total.GetKept(), []string{"9,a", "8,b***@example.com"}) || len(total.GetKey()) != 0 || !slices.Equal(total.GetFigures(), []float64{3, 9}) || total.GetLines() != 3 {
+		t.Errorf("total %v", total)
+	}
+}

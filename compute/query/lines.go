@@ -167,7 +167,8 @@ func compareByWindow(a, b *pharosv1.KeptLine) int {
 
 // compareByValue is the order of partial.Line over windows: equal values by time.
 func compareByValue(a, b *pharosv1.KeptLine) int {
-	return cmp.Or(cmp.Compare(b.GetValue(), a.GetValue()), cmp.Compare(a.GetTimeMs(), b.GetTimeMs()), -compareByWindow(a, b))
+	return cmp.Or(cmp.Compare(b.GetValue(), a.GetValue()), cmp.Compare(a.GetTimeMs(), b.GetTimeMs()),
+		cmp.Compare(a.GetWindowStartMs(), b.GetWindowStartMs()), cmp.Compare(a.GetRank(), b.GetRank()))
 }
 
 func (l *lines) has(startMs int64) bool { return l.windows[startMs] != nil }

@@ -114,6 +114,7 @@ type DryRunTotal struct {
 	Key      []string   `json:"key"`
 	Figures  []*float64 `json:"figures" doc:"In the order of the statistics; null where there is none"`
 	Lines    uint64     `json:"lines"`
+	Kept     []string   `json:"kept,omitempty" doc:"The first of the lines that row_top or match would keep, as they would leave the host"`
 }
 
 // TailLines is the data of an event of a live tail.
@@ -304,7 +305,7 @@ func (d *DryRun) add(r *pharosv1.DryRunResult) {
 		d.Lines = append(d.Lines, line)
 	}
 	for _, t := range r.GetTotals() {
-		total := DryRunTotal{WindowMs: t.GetWindowMs(), Key: append([]string{}, t.GetKey()...), Figures: []*float64{}, Lines: t.GetLines()}
+		total := DryRunTotal{WindowMs: t.GetWindowMs(), Key: append([]string{}, t.GetKey()...), Figures: []*float64{}, Lines: t.GetLines(), Kept: t.GetKept()}
 		for _, v := range t.GetFigures() {
 			var figure *float64
 			if !math.IsNaN(v) && !math.IsInf(v, 0) {

@@ -608,24 +608,3 @@ func (g *Group) row(r *run, w *Window) int {
 	}
 	return w.newRow(h, start)
 }
-
-func (g *Group) noteKey(r *run, w *Window) {
-	for _, s := range r.groups {
-		g.noteText(r, w, s)
-	}
-}
-
-var emptyValue = []byte(emptyKey)
-
-func (g *Group) sameKey(r *run, w *Window, row int) bool {
-	for k, s := range r.groups {
-		v := g.value(s)
-		if len(v) == 0 {
-			v = emptyValue
-		}
-		if string(w.value(row, k)) != string(v) {
-			return false
-		}
-	}
-	return true
-}

@@ -80,3 +80,24 @@ func hashKey(h uint64, i int, value uint64) uint64 {
 	}
 	return hashNext(h, value)
 }
+
+func (g *Group) noteKey(r *run, w *Window) {
+	for _, s := range r.groups {
+		g.noteText(r, w, s)
+	}
+}
+
+var emptyValue = []byte(emptyKey)
+
+func (g *Group) sameKey(r *run, w *Window, row int) bool {
+	for k, s := range r.groups {
+		v := g.value(s)
+		if len(v) == 0 {
+			v = emptyValue
+		}
+		if string(w.value(row, k)) != string(v) {
+			return false
+		}
+	}
+	return true
+}

@@ -47,7 +47,7 @@ func testLines(t *testing.T, s *rowSubject) {
 		text := func(ws []store.LineWindow) string {
 			var out []string
 			for _, w := range ws {
-				lines := fmt.Sprintf("%q", w.Lines)
+				lines := fmt.Sprintf("%+v", w.Lines)
 				w.Lines = nil
 				out = append(out, fmt.Sprintf("%+v %s", w, lines))
 			}

@@ -1038,8 +1038,10 @@ type DryRunTotal struct {
 	WindowMs int64                  `protobuf:"varint,1,opt,name=window_ms,json=windowMs,proto3" json:"window_ms,omitempty"`
 	Key      []string               `protobuf:"bytes,2,rep,name=key,proto3" json:"key,omitempty"`
 	// figures in the order of the spec's statistics; absent ones are NaN.
-	Figures       []float64 `protobuf:"fixed64,3,rep,packed,name=figures,proto3" json:"figures,omitempty"`
-	Lines         uint64    `protobuf:"varint,4,opt,name=lines,proto3" json:"lines,omitempty"`
+	Figures []float64 `protobuf:"fixed64,3,rep,packed,name=figures,proto3" json:"figures,omitempty"`
+	Lines   uint64    `protobuf:"varint,4,opt,name=lines,proto3" json:"lines,omitempty"`
+	// kept are the first of the lines that would be kept, as they would leave the host.
+	Kept          []string `protobuf:"bytes,5,rep,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1100,6 +1102,13 @@ func (x *DryRunTotal) GetLines() uint64 {
 		return x.Lines
 	}
 	return 0
+}
+
+func (x *DryRunTotal) GetKept() []string {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
 }
 
 // TailTask follows a file until cancelled.
@@ -1445,12 +1454,13 @@ const file_pharos_v1_tasks_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x14\n" +
 	"\x05start\x18\x03 \x01(\x05R\x05start\x12\x10\n" +
 	"\x03end\x18\x04 \x01(\x05R\x03end\x12\x18\n" +
-	"\amissing\x18\x05 \x01(\bR\amissing\"l\n" +
+	"\amissing\x18\x05 \x01(\bR\amissing\"\x80\x01\n" +
 	"\vDryRunTotal\x12\x1b\n" +
 	"\twindow_ms\x18\x01 \x01(\x03R\bwindowMs\x12\x10\n" +
 	"\x03key\x18\x02 \x03(\tR\x03key\x12\x18\n" +
 	"\afigures\x18\x03 \x03(\x01R\afigures\x12\x14\n" +
-	"\x05lines\x18\x04 \x01(\x04R\x05lines\"l\n" +
+	"\x05lines\x18\x04 \x01(\x04R\x05lines\x12\x12\n" +
+	"\x04kept\x18\x05 \x03(\tR\x04kept\"l\n" +
 	"\bTailTask\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1a\n" +
 	"\bcontains\x18\x02 \x01(\tR\bcontains\x12\x1a\n" +

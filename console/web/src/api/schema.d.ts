@@ -1545,6 +1545,8 @@ export interface components {
         DryRunTotal: {
             /** @description In the order of the statistics; null where there is none */
             figures: (number | null)[];
+            /** @description The first of the lines that row_top or match would keep, as they would leave the host */
+            kept?: string[];
             key: string[];
             /** Format: int64 */
             lines: number;

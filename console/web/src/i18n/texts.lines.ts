@@ -39,6 +39,7 @@ export const lineTexts = {
   'measure.top': ['Largest records', '单笔数据 Top'],
   'measureHint.match': ['Counts matching lines by the minute and sends the first of them; no figures', '按分钟统计匹配的日志行数，达到条数时发送告警和日志；没有指标'],
   'measureHint.top': ['The records with the largest numbers of every window, each with its line', '每个窗口内数值最大的若干条记录，保留日志原文'],
+  'result.kept': ['Lines that would be kept, as they leave the machine:', '将保留的日志（上报内容）：'],
   'rows.all': ['The whole range', '整个时间范围'],
   'rows.byValue': ['Largest first', '按数值'],
   'rows.byWindow': ['Newest window first', '按时间'],

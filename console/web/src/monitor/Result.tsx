@@ -10,7 +10,7 @@ import { Panel } from '../components/page'
 import { exact, short } from '../format/numbers'
 import { clock } from '../format/times'
 import { useT } from '../i18n'
-import { figureName, figuresOf } from './spec'
+import { figureName, figuresOf, keepsLines } from './spec'
 
 const YamlTab = lazy(() => import('./YamlTab'))
 
@@ -39,6 +39,17 @@ export function Result({ name, workspace, spec, dry, error, running, runnable }:
   )
 }
 
+/** KeptLines are the lines that would leave the machine, as they would. */
+function KeptLines({ rows }: { rows: NonNullable<DryRun['totals']> }) {
+  const t = useT()
+  return (
+    <>
+      <p style={{ margin: '0 0 4px' }}>{t('result.kept')}</p>
+      <pre className="mono" style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere', margin: '0 0 8px', fontSize: 12 }}>{rows.flatMap((r) => r.kept ?? []).slice(0, 20).join('\n')}</pre>
+    </>
+  )
+}
+
 function Figures({ spec, dry, error, running, runnable }: { spec: MonitorSpec; dry: DryRun | undefined; error: unknown; running: boolean; runnable: boolean }) {
   const t = useT()
   const { zone, language } = usePrefs()
@@ -51,7 +62,7 @@ function Figures({ spec, dry, error, running, runnable }: { spec: MonitorSpec; d
   const counts = { matched: 0, filtered: 0, unmatched: 0, bad: 0, late: 0 }
   for (const l of dry.lines ?? []) counts[l.outcome]++
   const stats = figuresOf(spec)
-  const keys = spec.group_by ?? []
+  const keys = keepsLines(spec.type) ? [] : (spec.group_by ?? [])
   const rows = (dry.totals ?? []).toSorted((a, b) => b.window_ms - a.window_ms || b.lines - a.lines)
   const at = (ms: number) => {
     const c = clock(ms, zone)
@@ -65,7 +76,8 @@ function Figures({ spec, dry, error, running, runnable }: { spec: MonitorSpec; d
         {(['filtered', 'unmatched', 'bad', 'late'] as const).filter((o) => counts[o] > 0).map((o) => <span key={o} className={o === 'filtered' ? 'muted' : 'state-warn'}> · {t('result.outcome', { n: counts[o], outcome: t(`outcome.${o}`) })}</span>)}
         {(dry.counters?.bad_numbers ?? 0) > 0 && <span className="state-warn"> · {t('result.badNumbers', { n: dry.counters!.bad_numbers })}</span>}
       </p>
-      {rows.length === 0 ? <p className="muted">{t('result.noFigures')}</p> : (
+      {keepsLines(spec.type) && rows.length > 0 && <KeptLines rows={rows} />}
+      {spec.type === 'match' && rows.length > 0 ? null : rows.length === 0 ? <p className="muted">{t('result.noFigures')}</p> : (
         <div style={{ overflowX: 'auto' }}>
           <table className="plain-table" aria-label={t('result.figures')}>
             <thead><tr><th>{t('result.window')}</th>{keys.map((k) => <th key={k}>{k}</th>)}{stats.map((s, i) => <th key={i} className="num">{figureName(s)}{s.unit ? ` (${s.unit})` : ''}</th>)}</tr></thead>

@@ -70,8 +70,7 @@ function WindowNote({ window: w }: { window: RowWindow }) {
   const t = useT()
   return (
     <>
-      {w.completeness < 1 && <span className="state-warn">{t('rows.incomplete', { share: share(w.completeness) })}</span>}
-      {w.live && <span className="muted">{t('rows.live')}</span>}
+      {w.live ? <span className="muted">{t('rows.live')}</span> : w.completeness < 1 && <span className="state-warn">{t('rows.incomplete', { share: share(w.completeness) })}</span>}
     </>
   )
 }

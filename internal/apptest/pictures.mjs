@@ -1,6 +1,6 @@
 /**
  * Takes the pictures that the README shows, of the sample shop that runs for
- * screenshots.sh: home.png, monitor.png, editor.png.
+ * screenshots.sh: home.png, monitor.png, dashboard.png, editor.png.
  *
  *   PHAROS_PASSWORD=… node pictures.mjs URL FOLDER
  */
@@ -11,6 +11,7 @@ import { launch, open, settings, settled } from '../../console/web/scripts/pages
 const s = settings()
 const pictures = [
   { name: 'monitor', theme: 'light', path: '/w/default/monitors/shop_trades?from=now-5m&to=now', height: 1000 },
+  { name: 'dashboard', theme: 'light', path: '/w/default/dashboards/shop?from=now-15m&to=now', height: 1180 },
   { name: 'editor', theme: 'light', path: '/w/default/monitors/shop_trades/edit', height: 1120 },
   { name: 'home', theme: 'dark', path: '/w/default?from=now-15m&to=now', height: 760 },
 ]

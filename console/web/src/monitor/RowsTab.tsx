@@ -114,7 +114,7 @@ function Rows({ monitor, span, sort }: { monitor: Monitor; span: Span; sort: Ord
         columns={[
           ...(top ? [
             { title: t('rows.rank'), align: 'right' as const, render: (_: unknown, r: MonitorRow) => r.rank },
-            { title: monitor.spec.sort_column ?? '', align: 'right' as const, render: (_: unknown, r: MonitorRow) => <span title={exact(r.value, '', language)}>{short(r.value)}</span> },
+            { title: monitor.spec.sort_column ?? '', align: 'right' as const, render: (_: unknown, r: MonitorRow) => exact(r.value, '', language) },
           ] : []),
           { title: t('rows.time'), render: (_: unknown, r: MonitorRow) => <Moment at={r.time_ms} /> },
           ...(d?.columns ?? []).map((c, i) => ({ title: c.name, render: (_: unknown, r: MonitorRow) => r.key[i] || '-' })),

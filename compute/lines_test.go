@@ -167,6 +167,11 @@ func TestLinesOfWindows(t *testing.T) {
 	r.until("settled", func() bool { got, _ := r.lines(q, m, byValue, 0, 10); return got == first })
 
 	r.synced()
+	rows.mu.Lock()
+	if rows.durable != len(rows.rows) || rows.durable == 0 {
+		t.Errorf("%d of %d rows are durable", rows.durable, len(rows.rows))
+	}
+	rows.mu.Unlock()
 	r.deliver("a", revision(m, t0+minute, 1, 1, true, feeTable("n", 8)))
 	const both = "0#1 fee 9 ha [az-1 n]|1#1 fee 8 ha [az-1 n]|0#2 fee 7 hb [az-2 s]|1:1 of 1 live=true|0:2 of 4 live=false"
 	expect("over two windows by value", byValue, 0, 10, both, 3)
@@ -213,6 +218,12 @@ func TestLinesWaitForTheStore(t *testing.T) {
 	}
 	rows.set(nil)
 	r.until("settled", func() bool { got, _ := r.lines(q, m, byValue, 0, 10); return strings.HasSuffix(got, "live=false") })
+	// What the store has of a window that has changed since does not count.
+	rows.set(store.ErrDiskFull)
+	r.deliver("b", revision(m, t0, 1, 1, true, feeTable("s", 2, 5)))
+	if got, n := r.lines(q, m, byValue, 0, 10); got != "0#1 fee 5 hb [az-2 s]|0#2 fee 3 ha [az-1 n]|0:2 of 3 live=true" || n != 2 {
+		t.Errorf("after a late part: %s (%d)", got, n)
+	}
 }
 
 // TestLinesInAnyOrder delivers parts in random order, folds some, and asks after each.

@@ -32,7 +32,7 @@ func TestLargestOfAMillion(t *testing.T) {
 		a := rng.IntN(agents)
 		// Few values and times, so that much is decided by what else lines say; some lines are equal.
 		value, at := float64(rng.IntN(4000)-2000)/8, int64(rng.IntN(20))
-		if rng.IntN(1000) == 0 {
+		if rng.IntN(50_000) == 0 {
 			value = 1e300 * rng.Float64()
 		}
 		line := Line{Value: value, TimeMs: at, File: fmt.Sprint("/f", rng.IntN(3)), Key: []string{fmt.Sprint(i % 3)}, Text: fmt.Sprint("line ", i%1000)}

@@ -27,7 +27,9 @@ type Rows struct {
 	visibleMu sync.Mutex
 	visible   uint64
 
-	syncMu  sync.Mutex
+	syncMu sync.Mutex
+	// writing is held for reading by writes and for writing by the end of a Sync.
+	writing sync.RWMutex
 	dropped atomic.Uint64
 	closed  sync.Once
 }
@@ -76,6 +78,8 @@ func (r *Rows) WriteRows(ctx context.Context, rows []store.Row) error {
 	if err := r.disk.require(r.disk.reserve, store.ErrDiskFull); err != nil {
 		return err
 	}
+	r.writing.RLock()
+	defer r.writing.RUnlock()
 	now := time.Now()
 	minNs, maxNs := now.Add(-r.retention).UnixNano(), now.Add(store.FutureLimit).UnixNano()
 	batch := logstorage.GetLogRows(nil, nil, nil, nil, "")
@@ -250,8 +254,24 @@ func (r *Rows) Sync(ctx context.Context) error {
 	if err := r.disk.require(r.disk.reserve/4, store.ErrDiskFull); err != nil {
 		return err
 	}
+	if err := makeDurable(ctx, r, &r.writing); err != nil {
+		return fmt.Errorf("cannot sync rows: %w", err)
+	}
+	return nil
+}
+
+func (r *Rows) flush() { r.engine.DebugFlush() }
+
+func (r *Rows) snapshot() error {
 	r.engine.PartitionSnapshotMustCreate("")
 	return r.deleteSnapshots()
+}
+
+// inMemory also counts the merges of the index, of which the engine tells nothing else.
+func (r *Rows) inMemory() uint64 {
+	var st logstorage.StorageStats
+	r.engine.UpdateStats(&st)
+	return st.PendingRows + st.InmemoryParts + st.IndexdbPendingItems + st.IndexdbActiveInmemoryMerges + st.IndexdbActiveFileMerges
 }
 
 func (r *Rows) deleteSnapshots() error {

@@ -20,7 +20,8 @@
 // # Durability
 //
 // The engine keeps the last seconds in memory only. Sync makes everything
-// durable by taking a snapshot and deleting it again.
+// durable by taking a snapshot and deleting it again, until nothing is left in
+// memory (sync.go).
 //
 // # Full disk
 //
@@ -111,6 +112,8 @@ type level struct {
 	visibleMu sync.Mutex
 	visible   uint64
 	synced    uint64 // guarded by Store.syncMu
+	// writing is held for reading by writes and for writing by the end of a Sync.
+	writing sync.RWMutex
 }
 
 // The rollups lie in these directories of the store's.
@@ -328,6 +331,8 @@ func (s *Store) write(ctx context.Context, to *level, b *batch) error {
 	if len(b.rows) == 0 {
 		return nil
 	}
+	to.writing.RLock()
+	defer to.writing.RUnlock()
 	to.engine.AddRows(b.rows, 64)
 	to.written.Add(1)
 	return nil
@@ -361,9 +366,8 @@ func (s *Store) Sync(ctx context.Context) error {
 		if l != s.level && written == l.synced {
 			continue // rollups are written now and then only
 		}
-		name := l.engine.MustCreateSnapshot()
-		if err := l.engine.DeleteSnapshot(name); err != nil {
-			return fmt.Errorf("cannot delete snapshot %q: %w", name, err)
+		if err := makeDurable(ctx, l, &l.writing); err != nil {
+			return fmt.Errorf("cannot sync store: %w", err)
 		}
 		l.synced = written
 	}

@@ -150,7 +150,7 @@ func (c *Compute) look(l liveWindow) (*contents, *pharosv1.WindowState, map[stri
 func (c *Compute) LiveLines(monitorID string, startMs, endMs int64) ([]store.LineWindow, error) {
 	var out []store.LineWindow
 	for _, l := range c.liveWindows(startMs, endMs, func(string) bool { return true }) {
-		if l.w.id.Monitor != monitorID || !l.plan.KeepsLines() {
+		if l.w.id.Monitor != monitorID || !l.plan.HasList() {
 			continue
 		}
 		x, state, _, err := c.look(l)

@@ -285,12 +285,19 @@ func (c *Compute) settleSome(ctx context.Context, jobs []job) (int, error) {
 // window without lines needs none, unless it had some before.
 func (j *job) lines(x *contents, record *journal.Settled) (store.LineWindow, bool) {
 	w := lineWindow(j.plan, x, record.State)
-	return w, j.plan.KeepsLines() && (w.Count > 0 || j.before > 0)
+	return w, j.plan.HasList() && (w.Count > 0 || j.before > 0)
 }
 
 func lineWindow(plan *window.Plan, x *contents, s *pharosv1.WindowState) store.LineWindow {
-	return store.LineWindow{Workspace: plan.Workspace(), Monitor: plan.Monitor, StartMs: s.GetWindowStartMs(), WindowMs: s.GetWindowMs(),
+	w := store.LineWindow{Workspace: plan.Workspace(), Monitor: plan.Monitor, StartMs: s.GetWindowStartMs(), WindowMs: s.GetWindowMs(),
 		Revision: s.GetRevision(), Count: s.GetLines(), Kept: len(x.merged.Lines), Completeness: s.GetCompleteness(), Lines: x.merged.Lines}
+	if t := x.merged.Top; t != nil {
+		w.Keys = t.Keys
+		if !t.Exact {
+			w.Missed = &t.Missed
+		}
+	}
+	return w
 }
 
 // prepare merges a window, puts what has to be remembered into b, and appends its samples.

@@ -137,10 +137,10 @@ type portion struct {
 
 func portionOf(w store.LineWindow, live bool) portion {
 	p := portion{window: &pharosv1.LineWindow{WindowStartMs: w.StartMs, WindowMs: w.WindowMs, Count: w.Count, Kept: uint32(w.Kept),
-		Live: live, Completeness: w.Completeness, Revision: w.Revision}}
+		Live: live, Completeness: w.Completeness, Revision: w.Revision, Keys: w.Keys, Missed: w.Missed}}
 	for rank, l := range w.Lines {
 		p.lines = append(p.lines, &pharosv1.KeptLine{WindowStartMs: w.StartMs, Rank: uint32(rank + 1), Value: l.Value, TimeMs: l.TimeMs,
-			Instance: l.Instance, File: l.File, Key: l.Key, Text: l.Text, Cut: l.Cut})
+			Instance: l.Instance, File: l.File, Key: l.Key, Text: l.Text, Cut: l.Cut, More: l.More})
 	}
 	return p
 }

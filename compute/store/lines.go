@@ -11,7 +11,7 @@ import (
 	"github.com/pharos-stack/pharos/internal/partial"
 )
 
-// LineWindow is one revision of the lines that a window keeps. The largest
+// LineWindow is one revision of the lines, or largest keys, that a window keeps. The largest
 // revision of a window is what it is; see docs/decisions/lines.md.
 type LineWindow struct {
 	Workspace string
@@ -23,6 +23,10 @@ type LineWindow struct {
 	Count        uint64
 	Kept         int
 	Completeness float64
+	// Keys is how many keys there were, of which Lines are the largest. Only of minute_top.
+	Keys uint64
+	// Missed is set if keys were given up: the most that one of them may weigh.
+	Missed *float64
 	// Lines in their order; ReadLines fills them in.
 	Lines partial.Lines
 }
@@ -38,6 +42,10 @@ const (
 const (
 	revisionField = "revision"
 	keyField      = "key."
+	// Only where they say something:
+	keysField   = "all_keys"
+	missedField = "missed"
+	moreField   = "more"
 )
 
 func (w *LineWindow) stream(kind string) Labels {
@@ -50,9 +58,15 @@ func WriteLines(ctx context.Context, rows Rows, windows []LineWindow) error {
 	for i := range windows {
 		w := &windows[i]
 		at, revision := w.StartMs*1e6, Label{revisionField, strconv.FormatUint(w.Revision, 10)}
-		heads = append(heads, Row{Stream: w.stream(headKind), TimeNs: at, Fields: []Label{revision,
-			{"window_ms", strconv.FormatInt(w.WindowMs, 10)}, {"count", strconv.FormatUint(w.Count, 10)},
-			{"kept", strconv.Itoa(len(w.Lines))}, {"completeness", number(w.Completeness)}}})
+		head := []Label{revision, {"window_ms", strconv.FormatInt(w.WindowMs, 10)}, {"count", strconv.FormatUint(w.Count, 10)},
+			{"kept", strconv.Itoa(len(w.Lines))}, {"completeness", number(w.Completeness)}}
+		if w.Keys > 0 {
+			head = append(head, Label{keysField, strconv.FormatUint(w.Keys, 10)})
+		}
+		if w.Missed != nil {
+			head = append(head, Label{missedField, number(*w.Missed)})
+		}
+		heads = append(heads, Row{Stream: w.stream(headKind), TimeNs: at, Fields: head})
 		stream := w.stream(lineKind)
 		for rank := range w.Lines {
 			l := &w.Lines[rank]
@@ -60,6 +74,9 @@ func WriteLines(ctx context.Context, rows Rows, windows []LineWindow) error {
 				{"instance", l.Instance}, {"file", l.File}, {"cut", strconv.FormatBool(l.Cut)}, {"text", l.Text}, {"keys", strconv.Itoa(len(l.Key))}}
 			for k, v := range l.Key {
 				fields = append(fields, Label{keyField + strconv.Itoa(k), v})
+			}
+			if l.More > 0 {
+				fields = append(fields, Label{moreField, number(l.More)})
 			}
 			lines = append(lines, Row{Stream: stream, TimeNs: at, Fields: fields})
 		}
@@ -92,6 +109,13 @@ func ReadLineWindows(ctx context.Context, rows Rows, workspace, monitor string, 
 			w, f := of, rowFields{labels: r.Fields}
 			w.StartMs, w.WindowMs, w.Revision = r.TimeNs/1e6, f.int("window_ms"), uint64(f.int(revisionField))
 			w.Count, w.Kept, w.Completeness = uint64(f.int("count")), int(f.int("kept")), f.float("completeness")
+			if f.text(keysField) != "" {
+				w.Keys = uint64(f.int(keysField))
+			}
+			if f.text(missedField) != "" {
+				missed := f.float(missedField)
+				w.Missed = &missed
+			}
 			if have, ok := byStart[w.StartMs]; !ok || have.Revision < w.Revision {
 				byStart[w.StartMs] = w
 			}
@@ -148,6 +172,9 @@ func ReadLines(ctx context.Context, rows Rows, windows []LineWindow) error {
 			}
 			l := partial.Line{Value: f.float("value"), TimeMs: f.int("time_ms"), Instance: f.text("instance"), File: f.text("file"),
 				Text: f.text("text"), Cut: f.text("cut") == "true"}
+			if f.text(moreField) != "" {
+				l.More = f.float(moreField)
+			}
 			for k := range f.int("keys") {
 				l.Key = append(l.Key, f.text(keyField+strconv.FormatInt(k, 10)))
 			}

@@ -27,8 +27,11 @@ type Merged struct {
 	Total Row
 	// DroppedLines had a key that an agent dropped.
 	DroppedLines uint64
-	// Lines that the window keeps, in their order; their keys are in the order of group_by.
+	// Lines that the window keeps, in their order; their keys are in the order of
+	// group_by. Of minute_top they are the largest keys.
 	Lines partial.Lines
+	// Top is set for minute_top.
+	Top *Top
 }
 
 // Merge collects the partial tables of one window.
@@ -86,6 +89,9 @@ func (m *Merge) Result() *Merged {
 				out.Lines.Keep(m.plan.layout.Keep, l)
 			}
 		}
+		if m.plan.TopN > 0 {
+			continue
+		}
 		put := func(r *partial.Row) {
 			labels, key := s.plan.place(r.Key, s.agent)
 			row := rows[key]
@@ -104,6 +110,10 @@ func (m *Merge) Result() *Merged {
 		for _, r := range s.merged.Rows {
 			put(r)
 		}
+	}
+	if m.plan.TopN > 0 {
+		top, list := m.top()
+		out.Top, out.Lines = &top, list
 	}
 	out.Rows = make([]*Row, 0, len(rows))
 	for _, r := range rows {

@@ -35,12 +35,14 @@ type Plan struct {
 	fromLabelsOnly bool // keys come from agents' labels alone
 	// Match is set for monitors that have no figures: their lines are counted.
 	Match bool
+	// TopN is how many keys the list of a monitor of type minute_top has; else 0.
+	TopN int
 	// sort is the column that kept lines are ordered by.
 	sort string
 }
 
-// KeepsLines reports whether windows carry lines.
-func (p *Plan) KeepsLines() bool { return p.layout.Keep > 0 || p.Match }
+// HasList reports whether windows carry a list: lines, or the largest keys.
+func (p *Plan) HasList() bool { return p.layout.Keep > 0 || p.Match || p.TopN > 0 }
 
 // group is one entry of group_by.
 type group struct {
@@ -83,12 +85,15 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 		LengthMs:   spec.Window.D().Milliseconds(),
 		DeadlineMs: int64(spec.DeadlineS) * 1000,
 		KeyLimit:   spec.KeyLimit,
-		Multi:      len(spec.GroupBy) > 0 && !spec.Type.KeepsLines(),
+		Multi:      len(spec.GroupBy) > 0 && !spec.Type.HasList(),
 		Match:      spec.Type == logrule.Match,
 		sort:       spec.SortColumn,
 		Disabled:   spec.Disabled,
 		fixed:      store.FromStrings("app", m.GetApp(), "workspace", m.GetWorkspace()),
 		rollups:    map[string]store.Rollup{},
+	}
+	if spec.Type == logrule.MinuteTop {
+		p.TopN = spec.TopN
 	}
 	if p.LengthMs <= 0 {
 		return nil, fmt.Errorf("cannot use definition of monitor %q: its window is %s", m.GetMonitorId(), spec.Window)
@@ -106,7 +111,7 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 			p.names = append(p.names, f.name+over, f.name+under)
 		}
 	}
-	p.layout.Columns, p.layout.Keep = len(p.inputs), spec.Keep()
+	p.layout = partial.LayoutOf(spec)
 	if p.Multi {
 		for _, n := range p.names {
 			p.names = append(p.names, n+":total")
@@ -121,13 +126,14 @@ func NewPlan(m *pharosv1.MonitorInfo) (*Plan, error) {
 
 func (p *Plan) group(by []string) {
 	taken := map[string]bool{store.MetricName: true, "app": true, "workspace": true}
+	columns := 0
 	for _, name := range by {
 		g := group{label: name}
 		if slices.Contains(logrule.GroupLabels, name) {
 			g.agent = name
 		} else {
-			g.label, g.at = logrule.SeriesLabel(name), p.layout.Groups
-			p.layout.Groups++
+			g.label, g.at = logrule.SeriesLabel(name), columns
+			columns++
 		}
 		for taken[g.label] { // two columns may become the same label
 			g.label += "_"
@@ -135,7 +141,7 @@ func (p *Plan) group(by []string) {
 		taken[g.label] = true
 		p.groups = append(p.groups, g)
 	}
-	p.fromLabelsOnly = p.Multi && p.layout.Groups == 0
+	p.fromLabelsOnly = (p.Multi || p.TopN > 0) && columns == 0
 }
 
 // Workspace of the monitor.

@@ -63,7 +63,7 @@ func (m *Monitors) keys(ctx context.Context, in *keysIn) (*keysOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if spec.Type.KeepsLines() {
+	if spec.Type.HasList() {
 		return nil, api.BadField("name", "keeps_lines", "is of type %s, which has no keys; ask for its rows", spec.Type)
 	}
 	q := &keyQuery{m: m, workspace: in.Workspace, key: o.Metadata.Name, spec: spec, start: in.Start, end: in.End}

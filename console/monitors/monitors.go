@@ -83,7 +83,7 @@ type One struct {
 type listIn struct {
 	api.InWorkspace
 	api.ListParams
-	Type    string `query:"type" enum:"minute,minute_multi,spm,second,second_multi,row_top,match,"`
+	Type    string `query:"type" enum:"minute,minute_multi,minute_top,spm,second,second_multi,row_top,match,"`
 	App     string `query:"app"`
 	Enabled string `query:"enabled" enum:"true,false,"`
 	Folder  string `query:"folder" doc:"Name of a folder: monitors in it and below it; / those in no folder"`

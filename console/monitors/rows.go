@@ -2,6 +2,7 @@ package monitors
 
 import (
 	"context"
+	"math"
 
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/console/figures"
@@ -10,7 +11,7 @@ import (
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
-// MonitorRows holds the lines that windows of a monitor keep.
+// MonitorRows holds the lines, or the largest keys, that windows of a monitor keep.
 type MonitorRows struct {
 	Columns []KeyColumn `json:"columns" doc:"What the values of key are"`
 	// Windows are told whatever the page.
@@ -31,9 +32,13 @@ type RowWindow struct {
 	Kept          uint32  `json:"kept" doc:"Lines that are kept of them"`
 	Live          bool    `json:"live" doc:"The window may still change"`
 	Completeness  float64 `json:"completeness" doc:"Share of expected agents that reported, 0 to 1"`
+	Keys          uint64  `json:"keys" doc:"minute_top: how many keys there were; about so many unless exact"`
+	Exact         bool    `json:"exact" doc:"No key was given up: the list is right to the last digit"`
+	// Missed is null where the list is exact, and where nothing can be said.
+	Missed *float64 `json:"missed" doc:"minute_top, unless exact: the most that a key which isn't listed may weigh; in lines for avg, else in the figure; null: nothing can be said, for there are negative numbers"`
 }
 
-// MonitorRow is a line that a window keeps.
+// MonitorRow is a line, or one of the largest keys, that a window keeps.
 type MonitorRow struct {
 	WindowStartMs int64    `json:"window_start_ms"`
 	Rank          uint32   `json:"rank" doc:"Place in its window, from 1"`
@@ -44,6 +49,7 @@ type MonitorRow struct {
 	Key           []string `json:"key" doc:"Values in the order of columns"`
 	Text          string   `json:"text" doc:"The line, masked"`
 	Cut           bool     `json:"cut" doc:"The text is only the beginning of the line"`
+	More          *float64 `json:"more" doc:"minute_top: what value may lack at most; of avg, lines that are not in it; null: nothing can be said"`
 }
 
 type rowsIn struct {
@@ -51,7 +57,7 @@ type rowsIn struct {
 	TimeRange
 	Page     int    `query:"page" minimum:"1" default:"1" doc:"Number of the page, from 1"`
 	PageSize int    `query:"page_size" minimum:"1" maximum:"200" default:"20" doc:"Rows a page"`
-	Sort     string `query:"sort" enum:"-value,-window," doc:"-value: the largest of all windows first; -window: the newest window first, then by rank. Default -value for row_top, -window for match"`
+	Sort     string `query:"sort" enum:"-value,-window," doc:"-value: the largest of all windows first; -window: the newest window first, then by rank. Default -value for row_top, else -window"`
 }
 type rowsOut struct{ Body MonitorRows }
 
@@ -73,15 +79,15 @@ func (m *Monitors) rows(ctx context.Context, in *rowsIn) (*rowsOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !spec.Type.KeepsLines() {
-		return nil, api.BadField("name", "keeps_no_lines", "is of type %s, which keeps no lines; row_top and match do", spec.Type)
+	if !spec.Type.HasList() {
+		return nil, api.BadField("name", "keeps_no_lines", "is of type %s, which keeps no lines; row_top, minute_top and match do", spec.Type)
 	}
 	p, refused := api.Caller(ctx)
 	if refused != nil {
 		return nil, refused
 	}
 	order := pharosv1.LineOrder_LINE_ORDER_VALUE
-	if in.Sort == "-window" || in.Sort == "" && spec.Type == logrule.Match {
+	if in.Sort == "-window" || in.Sort == "" && spec.Type != logrule.RowTop {
 		order = pharosv1.LineOrder_LINE_ORDER_WINDOW
 	}
 	answer, err := m.Query.MonitorLines(ctx, &pharosv1.MonitorLinesRequest{Scope: &pharosv1.Scope{Workspace: in.Workspace}, MonitorId: o.Metadata.ID,
@@ -97,15 +103,23 @@ func (m *Monitors) rows(ctx context.Context, in *rowsIn) (*rowsOut, error) {
 	}
 	for _, w := range answer.GetWindows() {
 		out.Windows = append(out.Windows, RowWindow{WindowStartMs: w.GetWindowStartMs(), WindowMs: w.GetWindowMs(), Count: w.GetCount(), Kept: w.GetKept(),
-			Live: w.GetLive(), Completeness: w.GetCompleteness()})
+			Live: w.GetLive(), Completeness: w.GetCompleteness(), Keys: w.GetKeys(), Exact: w.Missed == nil, Missed: known(w.Missed)})
 	}
 	for _, l := range answer.GetLines() {
 		row := MonitorRow{WindowStartMs: l.GetWindowStartMs(), Rank: l.GetRank(), Value: l.GetValue(), TimeMs: l.GetTimeMs(),
-			Instance: l.GetInstance(), File: l.GetFile(), Key: append([]string{}, l.GetKey()...), Cut: l.GetCut()}
+			Instance: l.GetInstance(), File: l.GetFile(), Key: append([]string{}, l.GetKey()...), Cut: l.GetCut(), More: known(&l.More)}
 		if !out.Hidden {
 			row.Text = l.GetText()
 		}
 		out.Items = append(out.Items, row)
 	}
 	return &rowsOut{Body: out}, nil
+}
+
+// known returns a bound, nil for one that says nothing.
+func known(bound *float64) *float64 {
+	if bound == nil || math.IsInf(*bound, 0) {
+		return nil
+	}
+	return bound
 }

@@ -305,11 +305,11 @@ func (a *simulated) table(lines uint64) []byte {
 	cells := make([]partial.Cell, 1)
 	cells[0] = partial.Cell{N: lines, SumLo: lines * 7_500_000, Min: 7.5, Max: 7.5}
 	total := []partial.Cell{{N: lines * uint64(a.keys), SumLo: lines * uint64(a.keys) * 7_500_000, Min: 7.5, Max: 7.5}}
-	w := partial.NewWriter(nil, partial.Layout{Groups: 1, Columns: 1}, 0, a.keys, lines*uint64(a.keys), total)
+	w := partial.NewWriter(nil, partial.Layout{Groups: 1, Columns: 1}, 0, nil, a.keys, lines*uint64(a.keys), total)
 	var key []byte
 	for i := range a.keys {
 		key = fmt.Appendf(key[:0], "key-%04d", i)
-		w.Row(key, []int{len(key)}, lines, cells)
+		w.Row(key, []int{len(key)}, lines, cells, 0)
 	}
 	return w.Bytes()
 }

@@ -241,7 +241,7 @@ func checkFigure(es *fielderr.Errors, at, name string, m logrule.Spec, figure st
 
 // Fits reports whether a report of type t can show a monitor (spec 05 §S7.3).
 func Fits(t Type, m logrule.Spec) bool {
-	if m.Type.KeepsLines() {
+	if m.Type.HasList() {
 		return false // what they keep is shown on their own pages
 	}
 	grouped := len(m.GroupBy) > 0

@@ -215,6 +215,9 @@ func TestExact(t *testing.T) {
 		if err := c.compareRecords(dear); err != nil {
 			return fmt.Errorf("monitor dear: %w", err)
 		}
+		if err := c.compareTop(want); err != nil {
+			return fmt.Errorf("monitor best: %w", err)
+		}
 		return c.compareSketches(ms)
 	})
 }

@@ -90,6 +90,12 @@ var watches = []watch{
 		of:  func(k key, t total) ([]string, figures) { return nil, figures{"count": t.lines} },
 		ask: map[string]string{"count": "dear:count"},
 	},
+	{ // its keys are compared by compareTop
+		name: "best", spec: map[string]any{"type": "minute_top", "top_n": mostKeys, "group_by": []string{"goods", "state", "az"},
+			"statistics": []map[string]any{{"name": "amount", "kind": "sum", "column": "amount"}}},
+		of:  func(k key, t total) ([]string, figures) { return nil, figures{"amount": t.cents} },
+		ask: map[string]string{"amount": "best:amount"}, cents: []string{"amount"},
+	},
 	{ // its estimates are compared by compareSketches
 		name: "slow", labels: []string{"goods", "az"},
 		spec: map[string]any{"type": "minute_multi", "group_by": []string{"goods", "az"}, "statistics": []map[string]any{{"kind": "count"},
@@ -135,6 +141,48 @@ func (c *cluster) compareRecords(wrote map[int64][]record) error {
 			if math.Round(got.Value*100) != float64(want.cents) || got.File != want.file || got.Text != want.text || got.Instance == "" ||
 				!slices.Equal(got.Key, []string{want.key.goods, want.key.az}) {
 				return fmt.Errorf("record %d of window %d is %+v, want %+v", i+1, window, got, want)
+			}
+		}
+	}
+	return nil
+}
+
+// mostKeys is how many keys of a window the monitor best lists.
+const mostKeys = 7
+
+// compareTop compares the keys that the monitor best lists of each window with a
+// sort of all keys by amount.
+func (c *cluster) compareTop(wrote map[key]total) error {
+	byWindow := map[int64][]key{}
+	for k := range wrote {
+		byWindow[k.window] = append(byWindow[k.window], k)
+	}
+	for window, all := range byWindow {
+		slices.SortFunc(all, func(a, b key) int {
+			return cmp.Or(cmp.Compare(wrote[b].cents, wrote[a].cents), strings.Compare(a.goods+a.state+a.az, b.goods+b.state+b.az))
+		})
+		var answer struct {
+			Windows []struct {
+				Keys  int
+				Exact bool
+			}
+			Items []struct {
+				Value float64
+				More  float64
+				Key   []string
+			}
+		}
+		path := fmt.Sprintf("/api/v1/workspaces/default/monitors/best/rows?start=%d&end=%d&page_size=%d", window*1000, window*1000+1, mostKeys)
+		if err := c.api.Call("GET", path, nil, &answer); err != nil {
+			return err
+		}
+		if len(answer.Windows) != 1 || answer.Windows[0].Keys != len(all) || !answer.Windows[0].Exact || len(answer.Items) != min(mostKeys, len(all)) {
+			return fmt.Errorf("window %d lists %d keys, %+v, want %d of %d", window, len(answer.Items), answer.Windows, min(mostKeys, len(all)), len(all))
+		}
+		for i, got := range answer.Items {
+			want := all[i]
+			if int64(math.Round(got.Value*100)) != wrote[want].cents || got.More != 0 || !slices.Equal(got.Key, []string{want.goods, want.state, want.az}) {
+				return fmt.Errorf("key %d of window %d is %+v, want %v with %d", i+1, window, got, want, wrote[want].cents)
 			}
 		}
 	}

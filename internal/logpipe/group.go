@@ -341,6 +341,7 @@ func (g *Group) end() {
 		}
 	}
 	g.fs, g.line, g.room = nil, nil, nil
+	g.prune()
 }
 
 // feed runs all tasks over one line. room is the line and the bytes after it
@@ -595,7 +596,7 @@ func (g *Group) row(r *run, w *Window) int {
 		}
 	}
 	g.noteKey(r, w)
-	if len(w.rows) >= r.task.keyCap {
+	if len(w.rows) >= r.task.keyCap && w.layout.Top == 0 {
 		return rowDropped
 	}
 	start := len(w.arena)

@@ -117,7 +117,7 @@ func Compile(spec logrule.Spec) (*Program, error) {
 		}
 		p.figures = append(p.figures, f)
 	}
-	p.layout = partial.Layout{Groups: len(p.groups), Columns: len(p.inputs), Keep: spec.Keep()}
+	p.layout = partial.LayoutOf(spec)
 	if p.keeper, err = newKeeper(spec); err != nil {
 		return nil, err
 	}

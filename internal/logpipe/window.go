@@ -34,6 +34,11 @@ type Window struct {
 
 	lines partial.Lines // that are kept
 
+	// pruned is what was given up, where rows are bounded, and missed is what
+	// rows that were there at the last cut may lack.
+	pruned *partial.Pruned
+	missed []float64
+
 	other     uint64 // lines outside of rows: of dropped keys, or all without keys
 	otherAccs []acc
 }
@@ -185,7 +190,7 @@ func (w *Window) newRow(hash uint64, keyStart int) int {
 
 // load fills an empty window from a table.
 func (w *Window) load(t *partial.Table) {
-	w.lines = t.Lines
+	w.lines, w.pruned = t.Lines, t.Pruned
 	joined := make([]string, 0, len(t.Rows))
 	for k := range t.Rows {
 		joined = append(joined, k)
@@ -207,6 +212,9 @@ func (w *Window) load(t *partial.Table) {
 		}
 		n := w.newRow(hash, start)
 		w.rows[n].lines = r.Lines
+		if t.Pruned != nil {
+			w.missed = append(w.missed, r.Missed)
+		}
 		for i := range r.Cells {
 			at := n*w.layout.Columns + i
 			w.loadCell(&w.accs[at], at, &r.Cells[i])
@@ -288,7 +296,7 @@ func (w *Window) AppendTable(dst []byte) []byte {
 			total[i].Merge(&c)
 		}
 	}
-	out := partial.NewWriter(dst, w.layout, w.Counters.KeysDropped, len(w.rows), lines, total)
+	out := partial.NewWriter(dst, w.layout, w.Counters.KeysDropped, w.keysCounted(), len(w.rows), lines, total)
 	cells := total[cols : 2*cols]
 	ends := make([]int, w.layout.Groups)
 	for r := range w.rows {
@@ -299,7 +307,7 @@ func (w *Window) AppendTable(dst []byte) []byte {
 			cells[i] = w.cell(r*cols + i)
 		}
 		start := int(w.rows[r].key)
-		out.Row(w.arena[start:start+ends[len(ends)-1]], ends, w.rows[r].lines, cells)
+		out.Row(w.arena[start:start+ends[len(ends)-1]], ends, w.rows[r].lines, cells, w.missing(r))
 	}
 	if w.layout.Keep > 0 {
 		out.Lines(w.lines)
@@ -317,6 +325,9 @@ func (w *Window) MemoryBytes() int {
 	for _, s := range w.sketches {
 		sketches += s.MemoryBytes()
 	}
-	return sketches + w.linesBytes() + int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.quick)*24 + cap(w.arena) +
+	if w.pruned != nil {
+		sketches += w.pruned.Keys.MemoryBytes()
+	}
+	return sketches + cap(w.missed)*8 + w.linesBytes() + int(unsafe.Sizeof(*w)) + cap(w.slots)*8 + cap(w.rows)*24 + cap(w.ends)*4 + cap(w.quick)*24 + cap(w.arena) +
 		(cap(w.accs)+len(w.otherAccs))*40 + len(w.wide)*perWide
 }

@@ -15,6 +15,8 @@ const (
 	// DefaultTopN and MaxTopN bound the records of a window of row_top.
 	DefaultTopN = 10
 	MaxTopN     = 200
+	// MaxTopKeys bounds the keys of a window of minute_top.
+	MaxTopKeys = 100
 	// DefaultMaxLines and MaxMaxLines bound the lines of a window of match.
 	DefaultMaxLines = 3
 	MaxMaxLines     = 20
@@ -26,6 +28,10 @@ const (
 
 // KeepsLines reports whether windows of the type carry lines.
 func (t Type) KeepsLines() bool { return t == RowTop || t == Match }
+
+// HasList reports whether windows of the type carry a list in place of series
+// by key: of lines, or of the largest keys.
+func (t Type) HasList() bool { return t.KeepsLines() || t == MinuteTop }
 
 // Mask names a built-in mask.
 type Mask string
@@ -102,7 +108,7 @@ func (s Spec) rowTopFigures() []Statistic {
 
 // withLineDefaults fills in the defaults of types that keep lines.
 func (s Spec) withLineDefaults() Spec {
-	if s.Type == RowTop && s.TopN == 0 {
+	if (s.Type == RowTop || s.Type == MinuteTop) && s.TopN == 0 {
 		s.TopN = DefaultTopN
 	}
 	if s.Type == Match && s.Match != nil {
@@ -134,15 +140,38 @@ func (s Spec) validateLines(es *fielderr.Errors, at func(string, ...any) string)
 			es.Add(at("statistics"), "bad_kind", "row_top has its own figures: count and max; leave statistics out")
 		}
 	} else {
-		if s.TopN != 0 {
-			es.Add(at("top_n"), "not_used", "only type row_top has it; remove %d or use row_top", s.TopN)
+		if s.TopN != 0 && s.Type != MinuteTop {
+			es.Add(at("top_n"), "not_used", "only types row_top and minute_top have it; remove %d or use one of them", s.TopN)
 		}
 		if s.SortColumn != "" {
 			es.Add(at("sort_column"), "not_used", "only type row_top has it; remove %q or use row_top", s.SortColumn)
 		}
 	}
+	s.validateTop(es, at)
 	s.validateMatch(es, at)
 	s.validateMasking(es, at)
+}
+
+// topKinds are the figures that keys can be ordered by without storing all of
+// them; see docs/decisions/top.md.
+var topKinds = []StatKind{Count, Sum, Avg, Max, Occurrences, Success, Fail}
+
+// validateTop checks the fields of minute_top.
+func (s Spec) validateTop(es *fielderr.Errors, at func(string, ...any) string) {
+	if s.Type != MinuteTop {
+		return
+	}
+	if s.TopN < 1 || s.TopN > MaxTopKeys {
+		es.Add(at("top_n"), "bad_top_n", "%d; use 1 to %d", s.TopN, MaxTopKeys)
+	}
+	if s.KeyLimit < 10*s.TopN {
+		es.Add(at("key_limit"), "bad_key_limit", "%d; give at least ten times top_n, %d, or the order of the keys means little", s.KeyLimit, 10*s.TopN)
+	}
+	if len(s.Statistics) != 1 {
+		es.Add(at("statistics"), "bad_kind", "has %d figures; minute_top orders keys by one", len(s.Statistics))
+	} else if kind := s.Statistics[0].Kind; slices.Contains(StatKinds, kind) && !slices.Contains(topKinds, kind) {
+		es.Add(at("statistics[0].kind"), "bad_kind", "%q; the largest keys can be found by count, sum, avg, max, occurrences, success and fail; for others use minute_multi", kind)
+	}
 }
 
 func (s Spec) validateMasking(es *fielderr.Errors, at func(string, ...any) string) {

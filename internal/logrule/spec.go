@@ -15,7 +15,7 @@ type Spec struct {
 	// Description is free text, at most 500 characters.
 	Description string `json:"description,omitempty" yaml:"description,omitempty" maxLength:"500"`
 	// Type is one of the monitor types below.
-	Type Type `json:"type" yaml:"type" enum:"minute,minute_multi,spm,second,second_multi,row_top,match" doc:"minute: figures of all lines; minute_multi: figures per key; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms; row_top: the records with the largest numbers, with their lines; match: an alarm on matching lines"`
+	Type Type `json:"type" yaml:"type" enum:"minute,minute_multi,minute_top,spm,second,second_multi,row_top,match" doc:"minute: figures of all lines; minute_multi: figures per key; minute_top: the keys with the largest figure; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms; row_top: the records with the largest numbers, with their lines; match: an alarm on matching lines"`
 	// App owns the monitor; only agents of this app read. Default "default", which covers every agent.
 	App string `json:"app,omitempty" yaml:"app,omitempty" doc:"App whose agents read the files; default covers every agent"`
 	// Disabled stops collection; history stays.
@@ -49,15 +49,16 @@ type Spec struct {
 	ResultColumn string `json:"result_column,omitempty" yaml:"result_column,omitempty" doc:"spm: column whose value Y means success; everything else is a failure"`
 	// TimeColumn is how long what the line tells of took, in milliseconds. Type spm only.
 	TimeColumn string `json:"time_column,omitempty" yaml:"time_column,omitempty" doc:"spm: column with the time taken in milliseconds; empty: no average"`
-	// TopN is how many records of a window are kept. Type row_top only; default 10.
-	TopN int `json:"top_n,omitempty" yaml:"top_n,omitempty" minimum:"0" maximum:"200" doc:"row_top: records that are kept of a window, 1 to 200; default 10"`
+	// TopN is how many records or keys of a window are kept. Types row_top and minute_top only; default 10.
+	TopN int `json:"top_n,omitempty" yaml:"top_n,omitempty" minimum:"0" maximum:"200" doc:"row_top: records that are kept of a window, 1 to 200; minute_top: keys, 1 to 100; default 10"`
 	// SortColumn holds the number that records are ordered by. Type row_top only, and required there.
 	SortColumn string `json:"sort_column,omitempty" yaml:"sort_column,omitempty" doc:"row_top: column with the number that records are ordered by"`
 	// Match is the alarm of type match, and required there.
 	Match *MatchRule `json:"match,omitempty" yaml:"match,omitempty" doc:"match: the alarm"`
 	// Masking says what of kept lines must not leave the host. Types row_top and match only.
 	Masking Masking `json:"masking,omitzero" yaml:"masking,omitempty" doc:"row_top and match: what of lines must not leave the host; all built-in masks are on by default"`
-	// KeyLimit bounds the keys of a sliding 24 h (LOG-9). Default 1000, of second_multi 500.
+	// KeyLimit bounds the keys of a sliding 24 h (LOG-9). Default 1000, of second_multi 500. Of minute_top it is how many
+	// keys of a window agents and compute hold at least; up to so many, all is exact.
 	KeyLimit int `json:"key_limit,omitempty" yaml:"key_limit,omitempty" minimum:"0" maximum:"100000"`
 	// FlowLimitKBMin bounds the intake over all agents in KB per minute (LOG-7). 0: no limit.
 	FlowLimitKBMin int `json:"flow_limit_kb_min,omitempty" yaml:"flow_limit_kb_min,omitempty" minimum:"0"`
@@ -79,6 +80,8 @@ const (
 	Service     Type = "spm"
 	Second      Type = "second"
 	SecondMulti Type = "second_multi"
+	// MinuteTop keeps the keys with the largest figure, in bounded memory.
+	MinuteTop Type = "minute_top"
 	// RowTop keeps the records with the largest numbers, with their lines.
 	RowTop Type = "row_top"
 	// Match counts lines by the minute and raises an alarm with the first of them.

@@ -9,7 +9,8 @@ import (
 // TaskID names the task of a monitor: the monitor's id, "/", and eight
 // hexadecimal digits that change when partial aggregates under the old and the
 // new spec could not be merged: another window, other group columns or labels,
-// other inputs of figures, or another number or order of kept lines. Changes of filters, paths, times and extraction
+// other inputs of figures, another number or order of kept lines,
+// or another bound or weight of keys. Changes of filters, paths, times and extraction
 // keep it, so open windows go on under the new rule. s has passed WithDefaults.
 func TaskID(monitorID string, s Spec) string {
 	h := sha256.New()
@@ -37,6 +38,9 @@ func TaskID(monitorID string, s Spec) string {
 	}
 	if s.Type.KeepsLines() {
 		fmt.Fprintf(h, "keep %d by %q\n", s.Keep(), s.SortColumn)
+	}
+	if s.Type == MinuteTop {
+		fmt.Fprintf(h, "top %d by %s\n", s.KeyLimit, s.Statistics[0].Kind)
 	}
 	return fmt.Sprintf("%s/%x", monitorID, h.Sum(nil)[:4])
 }

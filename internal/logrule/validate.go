@@ -81,13 +81,13 @@ func (s Spec) Validate(prefix string) error {
 		if len(s.GroupBy) > 0 {
 			es.Add(at("group_by"), "group_not_allowed", "type %s has no keys; remove group_by or use %s_multi", s.Type, s.Type)
 		}
-	case MinuteMulti, SecondMulti:
+	case MinuteMulti, SecondMulti, MinuteTop:
 		if len(s.GroupBy) == 0 {
 			es.Add(at("group_by"), "group_required", "type %s needs 1 to 8 columns or labels to group by", s.Type)
 		}
 	case Service, RowTop, Match:
 	default:
-		es.Add(at("type"), "bad_type", "%q is not a monitor type; use minute, minute_multi, spm, second, second_multi, row_top or match", s.Type)
+		es.Add(at("type"), "bad_type", "%q is not a monitor type; use minute, minute_multi, minute_top, spm, second, second_multi, row_top or match", s.Type)
 	}
 	if len(s.Paths) < 1 || len(s.Paths) > 10 {
 		es.Add(at("paths"), "bad_path", "has %d paths; give 1 to 10", len(s.Paths))

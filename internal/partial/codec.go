@@ -9,18 +9,21 @@ import (
 
 // The wire form, all integers as unsigned varints unless said otherwise:
 //
-//	version | groups | columns | [keep] | dropped | rows | total row | row … | [lines]
+//	version | groups | columns | [keep | bound] | dropped | rows | total row | row … | [lines]
 //	total row = lines | cell …
-//	row       = (length | bytes) per group | lines | cell …
+//	row       = (length | bytes) per group | lines | cell … | [missed]
+//	bound     = top | weight | pruned; if pruned is 1: missed | sketch
 //	cell      = n; if n > 0: flags | sum | [rest] | min | max | [sketch]
 //
 // flags bit 0: the sum is 16 bytes (high, low, little-endian) instead of a
 // zig-zag varint; bit 1: rest follows; bit 2: a sketch follows. rest, min and max are 8-byte
-// little-endian floats. keep and the lines (see Lines.append) follow in version 2,
-// which is that of tables that keep lines.
+// little-endian floats. keep and the lines (see Lines.append) are in version 2,
+// which is that of tables that keep lines; bound in version 3, that of bounded
+// tables. missed is an 8-byte float, in the rows of pruned tables.
 const (
 	version          = 1
 	versionWithLines = 2
+	versionBounded   = 3
 )
 
 const (
@@ -36,30 +39,46 @@ var errShort = errors.New("cannot decode partial: it ends early")
 
 // Writer encodes a table row by row without holding it. Rows must be called
 // as often as its header said.
-type Writer struct{ buf []byte }
+type Writer struct {
+	buf    []byte
+	pruned bool
+}
 
-// NewWriter begins a table at the end of dst. total is the row over all lines.
-func NewWriter(dst []byte, l Layout, dropped uint64, rows int, totalLines uint64, total []Cell) *Writer {
-	if l.Keep > 0 {
+// NewWriter begins a table at the end of dst. total is the row over all lines,
+// pruned nil for a table that has given up no rows.
+func NewWriter(dst []byte, l Layout, dropped uint64, pruned *Pruned, rows int, totalLines uint64, total []Cell) *Writer {
+	switch {
+	case l.Keep > 0:
 		dst = append(dst, versionWithLines)
-	} else {
+	case l.Top > 0:
+		dst = append(dst, versionBounded)
+	default:
 		dst = append(dst, version)
 	}
 	dst = binary.AppendUvarint(dst, uint64(l.Groups))
 	dst = binary.AppendUvarint(dst, uint64(l.Columns))
-	if l.Keep > 0 {
+	switch {
+	case l.Keep > 0:
 		dst = binary.AppendUvarint(dst, uint64(l.Keep))
+	case l.Top > 0:
+		dst = append(binary.AppendUvarint(dst, uint64(l.Top)), byte(l.Weight))
+		if pruned == nil {
+			dst = append(dst, 0)
+			break
+		}
+		dst = binary.LittleEndian.AppendUint64(append(dst, 1), math.Float64bits(pruned.Missed))
+		dst = pruned.Keys.append(dst)
 	}
 	dst = binary.AppendUvarint(dst, dropped)
 	dst = binary.AppendUvarint(dst, uint64(rows))
-	w := &Writer{buf: dst}
+	w := &Writer{buf: dst, pruned: pruned != nil}
 	w.cells(totalLines, total)
 	return w
 }
 
 // Row appends one row. The key's values follow each other in key, each at its
-// end offset in ends.
-func (w *Writer) Row(key []byte, ends []int, lines uint64, cells []Cell) {
+// end offset in ends. missed is that of a pruned table's row.
+func (w *Writer) Row(key []byte, ends []int, lines uint64, cells []Cell, missed float64) {
 	start := 0
 	for _, end := range ends {
 		w.buf = binary.AppendUvarint(w.buf, uint64(end-start))
@@ -67,6 +86,9 @@ func (w *Writer) Row(key []byte, ends []int, lines uint64, cells []Cell) {
 		start = end
 	}
 	w.cells(lines, cells)
+	if w.pruned {
+		w.buf = binary.LittleEndian.AppendUint64(w.buf, math.Float64bits(missed))
+	}
 }
 
 // Lines appends the lines of a table that keeps some, after its rows.
@@ -115,7 +137,7 @@ func (w *Writer) cells(lines uint64, cells []Cell) {
 
 // Append encodes t at the end of dst.
 func (t *Table) Append(dst []byte) []byte {
-	w := NewWriter(dst, t.Layout, t.Dropped, len(t.Rows), t.Total.Lines, t.Total.Cells)
+	w := NewWriter(dst, t.Layout, t.Dropped, t.Pruned, len(t.Rows), t.Total.Lines, t.Total.Cells)
 	var key []byte
 	var ends []int
 	for _, r := range t.Rows {
@@ -124,7 +146,7 @@ func (t *Table) Append(dst []byte) []byte {
 			key = append(key, v...)
 			ends = append(ends, len(key))
 		}
-		w.Row(key, ends, r.Lines, r.Cells)
+		w.Row(key, ends, r.Lines, r.Cells, r.Missed)
 	}
 	if t.Layout.Keep > 0 {
 		w.Lines(t.Lines)
@@ -148,12 +170,17 @@ func Decode(body []byte) (*Table, error) {
 func (t *Table) MergeEncoded(body []byte) error {
 	d := decoder{b: body}
 	v := d.byte()
-	if v != version && v != versionWithLines && d.err == nil {
-		return fmt.Errorf("cannot decode partial: version %d, this program reads %d and %d", v, version, versionWithLines)
+	if (v < version || v > versionBounded) && d.err == nil {
+		return fmt.Errorf("cannot decode partial: version %d, this program reads %d to %d", v, version, versionBounded)
 	}
 	l := Layout{Groups: d.small(64), Columns: d.small(64)}
-	if v == versionWithLines {
+	var pruned *Pruned
+	switch v {
+	case versionWithLines:
 		l.Keep = d.small(MaxKeep)
+	case versionBounded:
+		l.Top, l.Weight = d.small(MaxTop), Weight(d.byte())
+		pruned = d.pruned(l)
 	}
 	dropped := d.uvarint()
 	rows := d.uvarint()
@@ -172,6 +199,8 @@ func (t *Table) MergeEncoded(body []byte) error {
 	d.cells(&row)
 	t.Total.merge(&row)
 	t.Dropped += dropped
+	t.round++
+	before := t.Pruned
 	var buf [256]byte
 	joined, ends, plain := buf[:0], make([]int, l.Groups), false
 	values := make([][]byte, l.Groups)
@@ -185,6 +214,10 @@ func (t *Table) MergeEncoded(body []byte) error {
 			plain = plain && ends[i]-began == len(values[i])
 		}
 		d.cells(&row)
+		row.Missed = l.Weight.None()
+		if pruned != nil {
+			row.Missed = math.Float64frombits(d.word())
+		}
 		if d.err != nil {
 			return d.err
 		}
@@ -192,15 +225,48 @@ func (t *Table) MergeEncoded(body []byte) error {
 		if own == nil {
 			own = t.newRow(string(joined), values, ends, plain, int(min(left, maxChunk)))
 		}
-		own.merge(&row)
+		t.mergeRow(own, &row)
 	}
 	if v == versionWithLines {
 		d.lines(t)
+	}
+	if l.Top > 0 && d.err == nil {
+		t.mergePruned(pruned, before)
+		t.prune()
 	}
 	if d.err == nil && len(d.b) > 0 {
 		return fmt.Errorf("cannot decode partial: %d bytes after its end", len(d.b))
 	}
 	return d.err
+}
+
+// pruned reads what a bounded table has given up, nil for nothing.
+func (d *decoder) pruned(l Layout) *Pruned {
+	if l.Top == 0 || l.Weight < ByLines || l.Weight > ByMax || l.Columns == 0 && l.Weight != ByLines {
+		d.refuse("%d rows by weight %d of %d columns", l.Top, l.Weight, l.Columns)
+		return nil
+	}
+	switch is := d.byte(); is {
+	case 0:
+		return nil
+	case 1:
+	default:
+		d.refuse("%d where 1 or 0 says whether rows were given up", is)
+		return nil
+	}
+	p := &Pruned{Missed: math.Float64frombits(d.word()), Keys: d.sketch()}
+	if d.err == nil && (p.Keys.kind != Distinct || math.IsNaN(p.Missed)) {
+		d.refuse("no number of keys")
+		return nil
+	}
+	return p
+}
+
+// refuse makes the first error.
+func (d *decoder) refuse(format string, args ...any) {
+	if d.err == nil {
+		d.err = fmt.Errorf("cannot decode partial: "+format, args...)
+	}
 }
 
 type decoder struct {

@@ -24,6 +24,9 @@ type Line struct {
 	Text string
 	// Cut says that the text is only the beginning.
 	Cut bool
+	// More is what Value may lack at most, of keys that stand in place of lines. It
+	// doesn't travel in tables.
+	More float64
 }
 
 // Compare orders lines: larger values first, then earlier ones, then by all else

@@ -10,6 +10,9 @@ package partial
 import (
 	"math"
 	"math/bits"
+	"slices"
+
+	"github.com/pharos-stack/pharos/internal/logrule"
 )
 
 // Micro is how many units of a Cell's integer sum make 1.
@@ -24,6 +27,35 @@ type Layout struct {
 	// Keep is how many lines are kept, at most MaxKeep; then there are no rows,
 	// and the values of Groups are those of each line.
 	Keep int
+	// Top bounds the rows: at least so many of the largest Weight are kept, at
+	// most twice as many; at most MaxTop. 0: all rows are.
+	Top    int
+	Weight Weight
+}
+
+// LayoutOf returns the layout of the tables of a monitor's windows. spec has
+// passed WithDefaults.
+func LayoutOf(spec logrule.Spec) Layout {
+	l := Layout{Columns: len(spec.Inputs()), Keep: spec.Keep()}
+	for _, name := range spec.GroupBy {
+		if !slices.Contains(logrule.GroupLabels, name) { // those compute adds
+			l.Groups++
+		}
+	}
+	if spec.Type == logrule.MinuteTop && l.Groups > 0 {
+		l.Top = spec.KeyLimit
+		switch spec.Statistics[0].Kind {
+		case logrule.Sum, logrule.Success, logrule.Occurrences:
+			l.Weight = BySum
+		case logrule.Fail:
+			l.Weight = ByFail
+		case logrule.Max:
+			l.Weight = ByMax
+		default:
+			l.Weight = ByLines
+		}
+	}
+	return l
 }
 
 // MaxKeep is the most lines that a table keeps.
@@ -114,6 +146,11 @@ type Row struct {
 	Lines uint64
 	// Cells has Layout.Columns entries.
 	Cells []Cell
+	// Missed is the most that lines of the key which are not in the row may
+	// weigh, in bounded tables.
+	Missed float64
+	// round is the merge that touched the row last.
+	round uint64
 }
 
 // Table merges the rows of many partials of one window. Total covers all
@@ -124,8 +161,12 @@ type Table struct {
 	Rows    map[string]*Row // by JoinKey
 	Dropped uint64          // lines counted in Total whose key an agent dropped
 	Lines   Lines           // the first Layout.Keep of all
+	// Pruned is set when a bounded table has given up rows.
+	Pruned *Pruned
 	// Instance is given to lines that name none when they are merged.
 	Instance string
+
+	round uint64 // of merges
 
 	// spare is room for the next rows that MergeEncoded adds.
 	spare struct {
@@ -176,6 +217,7 @@ func (t *Table) newRow(joined string, values [][]byte, ends []int, plain bool, m
 	}
 	n, c := len(values), t.Layout.Columns
 	row := &t.spare.rows[0]
+	row.Missed = t.missing()
 	row.Key, row.Cells = t.spare.keys[:n:n], t.spare.cells[:c:c]
 	t.spare.rows, t.spare.keys, t.spare.cells = t.spare.rows[1:], t.spare.keys[n:], t.spare.cells[c:]
 	for i, v := range values {
@@ -189,16 +231,12 @@ func (t *Table) newRow(joined string, values [][]byte, ends []int, plain bool, m
 	return row
 }
 
-// Add merges one row into the table, without touching Total.
-func (t *Table) Add(r *Row) {
-	var buf [256]byte
-	joined := JoinKey(buf[:0], r.Key)
-	own, ok := t.Rows[string(joined)]
-	if !ok {
-		own = &Row{Key: append([]string(nil), r.Key...), Cells: make([]Cell, t.Layout.Columns)}
-		t.Rows[string(joined)] = own
+func (t *Table) mergeRow(r, o *Row) {
+	r.merge(o)
+	r.round = t.round
+	if t.Layout.Top > 0 {
+		r.Missed = t.Layout.Weight.Join(r.Missed, o.Missed)
 	}
-	own.merge(r)
 }
 
 func (r *Row) merge(o *Row) {
@@ -208,14 +246,15 @@ func (r *Row) merge(o *Row) {
 	}
 }
 
-// Merge adds o, which has the same layout, to t.
-func (t *Table) Merge(o *Table) {
-	t.Total.merge(&o.Total)
-	t.Dropped += o.Dropped
-	for _, l := range o.Lines {
-		t.Lines.Keep(t.Layout.Keep, l)
+// Add merges one row into the table, without touching Total.
+func (t *Table) Add(r *Row) {
+	var buf [256]byte
+	joined := JoinKey(buf[:0], r.Key)
+	own, ok := t.Rows[string(joined)]
+	if !ok {
+		own = &Row{Key: append([]string(nil), r.Key...), Cells: make([]Cell, t.Layout.Columns), Missed: t.missing()}
+		t.Rows[string(joined)] = own
 	}
-	for _, r := range o.Rows {
-		t.Add(r)
-	}
+	own.merge(r)
+	t.prune()
 }

@@ -1507,9 +1507,13 @@ type LineWindow struct {
 	Count         uint64                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
 	Kept          uint32                 `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`
 	// live is set for windows that have not settled, or have changed since.
-	Live          bool    `protobuf:"varint,5,opt,name=live,proto3" json:"live,omitempty"`
-	Completeness  float64 `protobuf:"fixed64,6,opt,name=completeness,proto3" json:"completeness,omitempty"`
-	Revision      uint64  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	Live         bool    `protobuf:"varint,5,opt,name=live,proto3" json:"live,omitempty"`
+	Completeness float64 `protobuf:"fixed64,6,opt,name=completeness,proto3" json:"completeness,omitempty"`
+	Revision     uint64  `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
+	// keys is how many keys there were, of which the lines are the largest.
+	Keys uint64 `protobuf:"varint,8,opt,name=keys,proto3" json:"keys,omitempty"`
+	// missed is set if keys were given up: the most that one of them may weigh.
+	Missed        *float64 `protobuf:"fixed64,9,opt,name=missed,proto3,oneof" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1593,7 +1597,21 @@ func (x *LineWindow) GetRevision() uint64 {
 	return 0
 }
 
-// KeptLine is a line that a window keeps.
+func (x *LineWindow) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+func (x *LineWindow) GetMissed() float64 {
+	if x != nil && x.Missed != nil {
+		return *x.Missed
+	}
+	return 0
+}
+
+// KeptLine is a line, or one of the largest keys, that a window keeps.
 type KeptLine struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	WindowStartMs int64                  `protobuf:"varint,1,opt,name=window_start_ms,json=windowStartMs,proto3" json:"window_start_ms,omitempty"`
@@ -1607,7 +1625,9 @@ type KeptLine struct {
 	Key  []string `protobuf:"bytes,7,rep,name=key,proto3" json:"key,omitempty"`
 	Text string   `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
 	// cut says that the text is only the beginning of the line.
-	Cut           bool `protobuf:"varint,9,opt,name=cut,proto3" json:"cut,omitempty"`
+	Cut bool `protobuf:"varint,9,opt,name=cut,proto3" json:"cut,omitempty"`
+	// more is what value may lack at most.
+	More          float64 `protobuf:"fixed64,10,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1703,6 +1723,13 @@ func (x *KeptLine) GetCut() bool {
 		return x.Cut
 	}
 	return false
+}
+
+func (x *KeptLine) GetMore() float64 {
+	if x != nil {
+		return x.More
+	}
+	return 0
 }
 
 type SelectRequest struct {
@@ -2180,7 +2207,7 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\x14MonitorLinesResponse\x12/\n" +
 	"\awindows\x18\x01 \x03(\v2\x15.pharos.v1.LineWindowR\awindows\x12)\n" +
 	"\x05lines\x18\x02 \x03(\v2\x13.pharos.v1.KeptLineR\x05lines\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total\"\xcf\x01\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\x8b\x02\n" +
 	"\n" +
 	"LineWindow\x12&\n" +
 	"\x0fwindow_start_ms\x18\x01 \x01(\x03R\rwindowStartMs\x12\x1b\n" +
@@ -2189,7 +2216,10 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\x04kept\x18\x04 \x01(\rR\x04kept\x12\x12\n" +
 	"\x04live\x18\x05 \x01(\bR\x04live\x12\"\n" +
 	"\fcompleteness\x18\x06 \x01(\x01R\fcompleteness\x12\x1a\n" +
-	"\brevision\x18\a \x01(\x04R\brevision\"\xdd\x01\n" +
+	"\brevision\x18\a \x01(\x04R\brevision\x12\x12\n" +
+	"\x04keys\x18\b \x01(\x04R\x04keys\x12\x1b\n" +
+	"\x06missed\x18\t \x01(\x01H\x00R\x06missed\x88\x01\x01B\t\n" +
+	"\a_missed\"\xf1\x01\n" +
 	"\bKeptLine\x12&\n" +
 	"\x0fwindow_start_ms\x18\x01 \x01(\x03R\rwindowStartMs\x12\x12\n" +
 	"\x04rank\x18\x02 \x01(\rR\x04rank\x12\x14\n" +
@@ -2199,7 +2229,9 @@ const file_pharos_v1_query_proto_rawDesc = "" +
 	"\x04file\x18\x06 \x01(\tR\x04file\x12\x10\n" +
 	"\x03key\x18\a \x03(\tR\x03key\x12\x12\n" +
 	"\x04text\x18\b \x01(\tR\x04text\x12\x10\n" +
-	"\x03cut\x18\t \x01(\bR\x03cut\"\xb6\x01\n" +
+	"\x03cut\x18\t \x01(\bR\x03cut\x12\x12\n" +
+	"\x04more\x18\n" +
+	" \x01(\x01R\x04more\"\xb6\x01\n" +
 	"\rSelectRequest\x12&\n" +
 	"\x05scope\x18\x01 \x01(\v2\x10.pharos.v1.ScopeR\x05scope\x12.\n" +
 	"\bmatchers\x18\x02 \x03(\v2\x12.pharos.v1.MatcherR\bmatchers\x12\x19\n" +
@@ -2362,6 +2394,7 @@ func file_pharos_v1_query_proto_init() {
 	if File_pharos_v1_query_proto != nil {
 		return
 	}
+	file_pharos_v1_query_proto_msgTypes[19].OneofWrappers = []any{}
 	file_pharos_v1_query_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

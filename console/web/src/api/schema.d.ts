@@ -2025,14 +2025,14 @@ export interface components {
             title: string;
             /**
              * Format: int64
-             * @description row_top: records that are kept of a window, 1 to 200; default 10
+             * @description row_top: records that are kept of a window, 1 to 200; minute_top: keys, 1 to 100; default 10
              */
             top_n?: number;
             /**
-             * @description minute: figures of all lines; minute_multi: figures per key; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms; row_top: the records with the largest numbers, with their lines; match: an alarm on matching lines
+             * @description minute: figures of all lines; minute_multi: figures per key; minute_top: the keys with the largest figure; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms; row_top: the records with the largest numbers, with their lines; match: an alarm on matching lines
              * @enum {string}
              */
-            type: "minute" | "minute_multi" | "spm" | "second" | "second_multi" | "row_top" | "match";
+            type: "minute" | "minute_multi" | "minute_top" | "spm" | "second" | "second_multi" | "row_top" | "match";
             /** @description Length of a window, 1s to 1h, dividing an hour; default 1m; of second types 1s, 5s, 10s, 15s or 30s, default 1s */
             window?: string;
         };
@@ -2194,6 +2194,11 @@ export interface components {
             instance: string;
             /** @description Values in the order of columns */
             key: string[];
+            /**
+             * Format: double
+             * @description minute_top: what value may lack at most; of avg, lines that are not in it; null: nothing can be said
+             */
+            more: number | null;
             /**
              * Format: int32
              * @description Place in its window, from 1
@@ -2882,13 +2887,25 @@ export interface components {
              * @description Lines that matched
              */
             count: number;
+            /** @description No key was given up: the list is right to the last digit */
+            exact: boolean;
             /**
              * Format: int32
              * @description Lines that are kept of them
              */
             kept: number;
+            /**
+             * Format: int64
+             * @description minute_top: how many keys there were; about so many unless exact
+             */
+            keys: number;
             /** @description The window may still change */
             live: boolean;
+            /**
+             * Format: double
+             * @description minute_top, unless exact: the most that a key which isn't listed may weigh; in lines for avg, else in the figure; null: nothing can be said, for there are negative numbers
+             */
+            missed: number | null;
             /** Format: int64 */
             window_ms: number;
             /** Format: int64 */
@@ -10345,7 +10362,7 @@ export interface operations {
                 sort?: string;
                 /** @description Text that must occur */
                 q?: string;
-                type?: "minute" | "minute_multi" | "spm" | "second" | "second_multi" | "row_top" | "match" | "";
+                type?: "minute" | "minute_multi" | "minute_top" | "spm" | "second" | "second_multi" | "row_top" | "match" | "";
                 app?: string;
                 enabled?: "true" | "false" | "";
                 /** @description Name of a folder: monitors in it and below it; / those in no folder */
@@ -11219,7 +11236,7 @@ export interface operations {
                 page?: number;
                 /** @description Rows a page */
                 page_size?: number;
-                /** @description -value: the largest of all windows first; -window: the newest window first, then by rank. Default -value for row_top, -window for match */
+                /** @description -value: the largest of all windows first; -window: the newest window first, then by rank. Default -value for row_top, else -window */
                 sort?: "-value" | "-window" | "";
             };
             header?: never;

@@ -36,9 +36,10 @@ type Data struct {
 	Columns []Head   `json:"columns"`
 	Rows    []Row    `json:"rows"`
 	// Rest is what the shown keys leave of the total.
-	Rest      *Row   `json:"rest,omitempty" doc:"What the shown keys leave of the total, where that can be told"`
-	Lines     []Line `json:"lines"`
-	KeysTotal int    `json:"keys_total" doc:"Keys that there are; rows and lines have the largest"`
+	Rest      *Row      `json:"rest,omitempty" doc:"What the shown keys leave of the total, where that can be told"`
+	Lines     []Line    `json:"lines"`
+	KeysTotal int       `json:"keys_total" doc:"Keys that there are; rows and lines have the largest"`
+	Top       *TopState `json:"top,omitempty" doc:"top_list of a monitor of type minute_top"`
 	// Sources tells how far the numbers can be trusted.
 	Sources []SourceState `json:"sources" doc:"How complete and exact the numbers are, by source"`
 	// Incomplete are stretches of time that lack agents.
@@ -63,6 +64,7 @@ type Row struct {
 	Key     []string `json:"key,omitempty"`
 	StartMs int64    `json:"start_ms,omitempty"`
 	Cells   []Cell   `json:"cells"`
+	Text    string   `json:"text,omitempty" doc:"top_list: the record's line, for editors"`
 	// Completeness is the least of the windows that the row is made of.
 	Completeness *float64 `json:"completeness,omitempty" doc:"Least share of expected agents that reported, 0 to 1; absent: not known"`
 	Settled      bool     `json:"settled" doc:"All its windows have settled"`

@@ -36,6 +36,7 @@ type world struct {
 	*Dashboards
 	t     testing.TB
 	store *embedded.Store
+	rows  *embedded.Rows
 	live  *live
 	now   int64 // a whole hour
 }
@@ -70,6 +71,11 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
+	rows, err := embedded.OpenRows(embedded.Options{Dir: t.TempDir(), ReserveBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rows.Close() })
 	db, err := meta.Open(t.Context(), filepath.Join(t.TempDir(), "meta.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -82,8 +88,8 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, store: s, live: &live{windows: map[string]*pharosv1.MonitorWindowsResponse{}}, now: time.Now().Truncate(time.Hour).UnixMilli()}
-	w.Dashboards = New(Options{Resources: resource.NewStore(db, box, resource.Builtin(nil)...), Query: serve(t, query.New(query.Options{Store: s, Live: w.live}))})
+	w := &world{t: t, store: s, rows: rows, live: &live{windows: map[string]*pharosv1.MonitorWindowsResponse{}}, now: time.Now().Truncate(time.Hour).UnixMilli()}
+	w.Dashboards = New(Options{Resources: resource.NewStore(db, box, resource.Builtin(nil)...), Query: serve(t, query.New(query.Options{Store: s, Rows: rows, Live: w.live}))})
 	return w
 }
 

@@ -86,6 +86,8 @@ func (r *run) show(ctx context.Context) error {
 		return r.timeTable(ctx)
 	case dashboard.ArchiveTable:
 		return r.archive(ctx)
+	case dashboard.TopList:
+		return r.topList(ctx)
 	case dashboard.KeysMinutes:
 		return r.timesAcross(ctx)
 	case dashboard.MinutesKeys:
@@ -99,7 +101,7 @@ func (r *run) show(ctx context.Context) error {
 // defaultColumns are those of a report that has none of its own: every figure
 // of a single monitor in tables, otherwise one per source.
 func (r *run) defaultColumns() {
-	if len(r.report.Columns) > 0 {
+	if len(r.report.Columns) > 0 || r.report.Type == dashboard.TopList {
 		return
 	}
 	var columns []dashboard.Column

@@ -51,7 +51,7 @@ type Report struct {
 	Width int `json:"width,omitempty" yaml:"width,omitempty" minimum:"0" maximum:"12" doc:"Columns of the grid; default 12"`
 	// Height in pixels, 80 to 2000. 0: as high as the content.
 	Height int  `json:"height,omitempty" yaml:"height,omitempty" minimum:"0" maximum:"2000" doc:"Pixels, 80 to 2000; absent: as high as the content"`
-	Type   Type `json:"type" yaml:"type" enum:"table_10m,trend,keys_now,keys_minutes,minutes_keys,table_second,keys_second,key_map,spm_table,archive_table,single_value,pie,bar,text,promql"`
+	Type   Type `json:"type" yaml:"type" enum:"table_10m,trend,keys_now,keys_minutes,minutes_keys,table_second,keys_second,key_map,spm_table,top_list,archive_table,single_value,pie,bar,text,promql"`
 	// Text of a report of type text.
 	Text    string   `json:"text,omitempty" yaml:"text,omitempty" maxLength:"4000" doc:"Content of type text"`
 	Sources []Source `json:"sources,omitempty" yaml:"sources,omitempty" maxItems:"10"`
@@ -86,6 +86,8 @@ const (
 	KeysSecond  Type = "keys_second"
 	KeyMap      Type = "key_map"
 	SPMTable    Type = "spm_table"
+	// TopList shows what row_top and minute_top list.
+	TopList Type = "top_list"
 	// ArchiveTable shows calendar periods.
 	ArchiveTable Type = "archive_table"
 	SingleValue  Type = "single_value"

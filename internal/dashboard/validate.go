@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	types     = []Type{Table10m, Trend, KeysNow, KeysMinutes, MinutesKeys, TableSecond, KeysSecond, KeyMap, SPMTable, ArchiveTable, SingleValue, Pie, Bar, Text, PromQL}
+	types     = []Type{Table10m, Trend, KeysNow, KeysMinutes, MinutesKeys, TableSecond, KeysSecond, KeyMap, SPMTable, TopList, ArchiveTable, SingleValue, Pie, Bar, Text, PromQL}
 	functions = []Function{Time, Value, ValueYesterday, ValueLastWeek, RingDiff, RingPct, DayDiff, DayPct, WeekDiff, WeekPct, APlusB, AMinusB, ATimesB, ADivB}
 )
 
@@ -103,6 +103,9 @@ func (r Report) validate(es *fielderr.Errors, at string) {
 	if len(r.Sources) < 1 || len(r.Sources) > MaxSources {
 		es.Add(at+".sources", "source_required", "has %d; give 1 to %d", len(r.Sources), MaxSources)
 	}
+	if r.Type == TopList && len(r.Sources) > 1 {
+		es.Add(at+".sources", "too_many", "has %d; top_list shows one monitor", len(r.Sources))
+	}
 	names := map[string]bool{}
 	for i, src := range r.Sources {
 		here := fmt.Sprintf("%s.sources[%d]", at, i)
@@ -134,6 +137,9 @@ func (r Report) validateColumns(es *fielderr.Errors, at string, sources map[stri
 	}
 	if r.Type == SPMTable && len(r.Columns) > 0 {
 		es.Add(at+".columns", "bad_column", "spm_table has its own columns; remove them or use table_10m")
+	}
+	if r.Type == TopList && (len(r.Columns) > 1 || len(r.Columns) == 1 && r.Columns[0].Function != Value) {
+		es.Add(at+".columns", "bad_column", "top_list has one column of values, with the function value; remove the others")
 	}
 	timed := false
 	for i, c := range r.Columns {
@@ -209,6 +215,9 @@ func (s Spec) CheckMonitors(prefix string, monitor func(name string) (logrule.Sp
 				es.Add(here+".monitor", "source_type_mismatch", "monitor %q is of type %s%s; %s takes %s", src.Monitor, m.Type, keysOf(m), r.Type, fitting(r.Type))
 			}
 			checkFigure(&es, here+".figure", src.Monitor, m, src.Figure)
+			if r.Type == TopList && m.Type == logrule.MinuteTop && r.SpanS > int(m.Window.D().Seconds()) {
+				es.Add(at+".span_s", "bad_span", "%d; the keys of several windows can't be added up, remove it", r.SpanS)
+			}
 			for k, hidden := range r.HiddenKeys {
 				if hidden >= len(m.GroupBy) && j == 0 {
 					es.Add(fmt.Sprintf("%s.hidden_keys[%d]", at, k), "bad_index", "%d; monitor %q has %d key columns, counted from 0", hidden, src.Monitor, len(m.GroupBy))
@@ -241,8 +250,11 @@ func checkFigure(es *fielderr.Errors, at, name string, m logrule.Spec, figure st
 
 // Fits reports whether a report of type t can show a monitor (spec 05 §S7.3).
 func Fits(t Type, m logrule.Spec) bool {
-	if m.Type.HasList() {
-		return false // what they keep is shown on their own pages
+	if top := m.Type == logrule.RowTop || m.Type == logrule.MinuteTop; top || t == TopList {
+		return top && t == TopList
+	}
+	if m.Type == logrule.Match {
+		return false // its lines are shown on its own page
 	}
 	grouped := len(m.GroupBy) > 0
 	switch t {
@@ -286,6 +298,8 @@ func fitting(t Type) string {
 		return "second_multi"
 	case SPMTable:
 		return "spm without keys"
+	case TopList:
+		return "row_top and minute_top"
 	case Pie:
 		return "monitors with keys, and PromQL"
 	case PromQL:

@@ -2654,7 +2654,7 @@ export interface components {
              */
             top?: number;
             /** @enum {string} */
-            type: "table_10m" | "trend" | "keys_now" | "keys_minutes" | "minutes_keys" | "table_second" | "keys_second" | "key_map" | "spm_table" | "archive_table" | "single_value" | "pie" | "bar" | "text" | "promql";
+            type: "table_10m" | "trend" | "keys_now" | "keys_minutes" | "minutes_keys" | "table_second" | "keys_second" | "key_map" | "spm_table" | "top_list" | "archive_table" | "single_value" | "pie" | "bar" | "text" | "promql";
             /**
              * Format: int64
              * @description Columns of the grid; default 12
@@ -2737,6 +2737,8 @@ export interface components {
              * @description How much time one value covers
              */
             step_ms: number;
+            /** @description top_list of a monitor of type minute_top */
+            top?: components["schemas"]["TopState"];
             /** @description Chosen variables that a source does not have */
             unfiltered: string[];
             warnings: string[];
@@ -2831,6 +2833,8 @@ export interface components {
             settled: boolean;
             /** Format: int64 */
             start_ms?: number;
+            /** @description top_list: the record's line, for editors */
+            text?: string;
         };
         ReportSource: {
             /** @description PromQL */
@@ -3097,6 +3101,19 @@ export interface components {
              */
             role?: "viewer" | "editor" | "admin";
             workspace: string;
+        };
+        TopState: {
+            exact: boolean;
+            /**
+             * Format: int64
+             * @description Keys that there were; about so many unless exact
+             */
+            keys: number;
+            /**
+             * Format: double
+             * @description Unless exact, the most that a key which isn't listed may have, of avg its lines; absent: nothing can be said
+             */
+            missed?: number;
         };
         Translation: {
             constant?: string;

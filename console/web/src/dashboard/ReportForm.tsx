@@ -16,9 +16,9 @@ import { fits, freeColumns, generated, hasTime, takesExpr } from './data'
 
 const PromEditor = lazy(() => import('../components/PromEditor'))
 
-export const reportTypes = ['trend', 'table_10m', 'keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'spm_table', 'archive_table', 'table_second', 'keys_second', 'single_value', 'bar', 'pie', 'promql', 'text'] as const satisfies readonly ReportType[]
+export const reportTypes = ['trend', 'table_10m', 'keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'spm_table', 'top_list', 'archive_table', 'table_second', 'keys_second', 'single_value', 'bar', 'pie', 'promql', 'text'] as const satisfies readonly ReportType[]
 
-const keyTypes: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'keys_second']
+const keyTypes: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'keys_second', 'top_list']
 
 interface Props {
   report: Report
@@ -131,7 +131,7 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
               </>
             )}
             <Field label={t('report.span')} hint={t('report.span.hint')} bad={at('span_s')}>{(a) => <InputNumber {...a} min={1} max={2678400} value={r.span_s || null} onChange={(v) => change({ span_s: v ?? undefined })} suffix="s" />}</Field>
-            {r.type !== 'archive_table' && <Field label={t('report.step')} hint={t('report.step.hint')} bad={at('step_s')}>{(a) => <InputNumber {...a} min={1} max={86400} value={r.step_s || null} onChange={(v) => change({ step_s: v ?? undefined })} suffix="s" />}</Field>}
+            {r.type !== 'archive_table' && r.type !== 'top_list' && <Field label={t('report.step')} hint={t('report.step.hint')} bad={at('step_s')}>{(a) => <InputNumber {...a} min={1} max={86400} value={r.step_s || null} onChange={(v) => change({ step_s: v ?? undefined })} suffix="s" />}</Field>}
           </div>
           {freeColumns(r.type) && (
             <section aria-label={t('report.columns')}>

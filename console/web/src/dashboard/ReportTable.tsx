@@ -37,7 +37,7 @@ export function ReportTable({ data, height, report }: { data: ReportData; height
   const { zone } = usePrefs()
   const now = data.end_ms
   // Times in every row have a column of their own where the report has none for them.
-  const timed = data.rows.some((r) => r.start_ms) && !data.columns.some((c) => c.function === 'time') && data.keys.length === 0
+  const timed = data.rows.some((r) => r.start_ms) && !data.columns.some((c) => c.function === 'time') && (data.keys.length === 0 || data.rows.some((r) => r.text))
   const across = data.columns.some((c) => c.key)
   const rows = data.rest ? [...data.rows, data.rest] : data.rows
   const when = (r: ReportRow) => (r.start_ms ? <span className="nowrap"><time dateTime={new Date(r.start_ms).toISOString()} title={full(r.start_ms, zone)}>{report.period ? periodText(r.start_ms, report.period, report.time_zone ?? 'UTC') : timeText(r.start_ms, data.step_ms, now, zone)}</time> <Trust row={r} /></span> : null)
@@ -68,10 +68,13 @@ export function ReportTable({ data, height, report }: { data: ReportData; height
     else if (across && !several(data)) columns.push({ ...own, title: g })
     else columns.push({ key: 'g' + i, title: g, children: [own] })
   })
+  if (data.rows.some((r) => r.text)) {
+    columns.push({ key: 'line', title: t('report.line'), render: (_: unknown, r: ReportRow) => <div className="mono ellipsis" style={{ maxWidth: 420 }} title={r.text}>{r.text}</div> })
+  }
   const many = rows.length > 200
   return (
     <Table<ReportRow>
-      size="small" className="report-table" rowKey={(r) => JSON.stringify([r.key ?? null, r.start_ms ?? 0, r === data.rest])} dataSource={rows} columns={columns} showSorterTooltip={false} locale={{ emptyText: t('report.none') }}
+      size="small" className="report-table" rowKey={(r) => JSON.stringify([r.key ?? null, r.start_ms ?? 0, r.text ?? '', r === data.rest])} dataSource={rows} columns={columns} showSorterTooltip={false} locale={{ emptyText: t('report.none') }}
       virtual={many} scroll={many ? { x: Math.max(600, columns.length * 110), y: Math.max(200, (height ?? 480) - 48) } : { x: 'max-content', y: height ? height - 48 : undefined }} pagination={false}
     />
   )

@@ -75,6 +75,7 @@ export function doubts(d: ReportData, t: Translate): string[] {
     if (s.lost_bytes + s.throttled_bytes > 0) out.push(of + t('report.lost', { size: short(s.lost_bytes + s.throttled_bytes, 'bytes') }))
   }
   if (d.columns.some((c) => c.largest)) out.push(t('report.largest', { names: d.columns.filter((c) => c.largest).map((c) => c.name).filter((n, i, all) => all.indexOf(n) === i).join(', ') }))
+  if (d.top && !d.top.exact) out.push(d.top.missed === undefined ? t('rows.noBound') : t('report.inexact', { missed: short(d.top.missed), keys: short(d.top.keys) }))
   if (d.unfiltered.length > 0) out.push(t('report.unfiltered', { names: d.unfiltered.join(', ') }))
   return out.concat(d.warnings)
 }
@@ -92,7 +93,8 @@ const keyed: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys'
 
 /** fits reports whether a report of a type can show a monitor, as the server judges it. */
 export function fits(type: ReportType, m: Pick<MonitorSpec, 'type' | 'group_by'>): boolean {
-  if (m.type === 'row_top' || m.type === 'match') return false
+  if (m.type === 'row_top' || m.type === 'minute_top' || type === 'top_list') return (m.type === 'row_top' || m.type === 'minute_top') && type === 'top_list'
+  if (m.type === 'match') return false
   const second = m.type === 'second' || m.type === 'second_multi'
   const grouped = (m.group_by?.length ?? 0) > 0
   if (keyed.includes(type)) return grouped && !second

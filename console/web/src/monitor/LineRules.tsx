@@ -19,10 +19,18 @@ export function TopFields({ spec, change, errors }: SectionProps) {
       <Field label={t('top.sortColumn')} hint={t('top.sortColumn.hint')} bad={errors.at('spec.sort_column')}>
         {(a) => <Select {...a} style={{ width: '100%' }} showSearch value={spec.sort_column} placeholder={t('figure.chooseColumn')} options={columns} onChange={(c) => change({ sort_column: c })} />}
       </Field>
-      <Field label={t('top.n')} hint={t('top.n.hint')} bad={errors.at('spec.top_n')}>
-        {(a) => <InputNumber id={a.id} status={a.status} style={{ width: '100%' }} min={1} max={200} precision={0} value={spec.top_n ?? 10} onChange={(v) => change({ top_n: v ?? 10 })} />}
-      </Field>
+      <TopN spec={spec} change={change} errors={errors} most={200} label={t('top.n')} />
     </>
+  )
+}
+
+/** TopN asks how many records or keys of a window are listed. */
+export function TopN({ spec, change, errors, most, label }: SectionProps & { most: number; label: string }) {
+  const t = useT()
+  return (
+    <Field label={label} hint={t('top.n.hint', { most })} bad={errors.at('spec.top_n')}>
+      {(a) => <InputNumber id={a.id} status={a.status} style={{ width: '100%' }} min={1} max={most} precision={0} value={spec.top_n ?? 10} onChange={(v) => change({ top_n: v ?? 10 })} />}
+    </Field>
   )
 }
 

@@ -1,4 +1,4 @@
-/** The records and lines that windows of a monitor keep: of a chosen window, or of the whole range. */
+/** The records, lines and largest keys that windows of a monitor keep: of a chosen window, or of the whole range. */
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { Alert, Segmented, Select, Table } from 'antd'
 import { useState } from 'react'
@@ -11,6 +11,7 @@ import { Moment } from '../components/time'
 import { exact, share, short } from '../format/numbers'
 import { full } from '../format/times'
 import { useT } from '../i18n'
+import { figureName, figuresOf } from './spec'
 import type { Span } from '../time/range'
 
 type Order = '-value' | '-window'
@@ -36,7 +37,52 @@ function useRows(monitor: Monitor, a: Asked) {
 }
 
 export function RowsTab({ monitor, span }: { monitor: Monitor; span: Span }) {
-  return monitor.spec.type === 'match' ? <Minutes monitor={monitor} span={span} /> : <Records monitor={monitor} span={span} />
+  switch (monitor.spec.type) {
+    case 'match':
+      return <Minutes monitor={monitor} span={span} />
+    case 'minute_top':
+      return <TopKeys monitor={monitor} span={span} />
+  }
+  return <Records monitor={monitor} span={span} />
+}
+
+/** TopKeys are the largest keys of one window, the newest unless another is chosen. */
+function TopKeys({ monitor, span }: { monitor: Monitor; span: Span }) {
+  const t = useT()
+  const { zone, language } = usePrefs()
+  const [start, setStart] = useState<number | null>(null)
+  const all = useRows(monitor, { ...span, page: 1, size: 1, sort: '-window' })
+  const windows = all.data?.windows ?? []
+  const one = windows.find((w) => w.window_start_ms === start) ?? windows[0]
+  const rows = useRows(monitor, { ...(one ? spanOf(one) : span), page: 1, size: 100, sort: '-window' })
+  if (all.isError && !all.data) return <ErrorNote error={all.error} onRetry={() => void all.refetch()} />
+  const figure = figuresOf(monitor.spec)[0]!
+  const items = one ? (rows.data?.items ?? []).filter((r) => r.window_start_ms === one.window_start_ms) : []
+  const most = Math.max(0, ...items.map((r) => r.value))
+  const more = (r: MonitorRow) => (r.more ? t(figure.kind === 'avg' ? 'rows.moreLines' : 'rows.more', { more: short(r.more) }) : null)
+  return (
+    <>
+      <div className="row" style={{ marginBottom: 8 }}>
+        <Select aria-label={t('rows.window')} style={{ minWidth: 260 }} value={one && start !== null ? String(one.window_start_ms) : whole} onChange={(v) => setStart(v === whole ? null : Number(v))}
+          options={[{ value: whole, label: t('rows.newest') }, ...windows.map((w) => ({ value: String(w.window_start_ms), label: `${full(w.window_start_ms, zone)} · ${t(w.exact ? 'rows.keysOf' : 'rows.about', { kept: w.kept, keys: short(w.keys) })}` }))]} />
+        {one && <span className="muted">{full(one.window_start_ms, zone)} · {t(one.exact ? 'rows.keysOf' : 'rows.about', { kept: one.kept, keys: short(one.keys) })}</span>}
+        {one && <WindowNote window={one} />}
+      </div>
+      {one && !one.exact && (
+        <Alert style={{ marginBottom: 8 }} type="info" showIcon title={one.missed === null ? t('rows.noBound') : t(figure.kind === 'avg' ? 'rows.inexactLines' : 'rows.inexact', { missed: short(one.missed, figure.unit) })} />
+      )}
+      <Table<MonitorRow>
+        size="small" aria-label={t('tab.topKeys')} rowKey="rank" loading={rows.isPending} dataSource={items} scroll={{ x: 'max-content' }} pagination={false}
+        locale={{ emptyText: rows.isPending ? ' ' : t('rows.none') }}
+        columns={[
+          { title: t('rows.rank'), align: 'right', width: 64, dataIndex: 'rank' },
+          ...(rows.data?.columns ?? []).map((c, i) => ({ title: c.name, render: (_: unknown, r: MonitorRow) => r.key[i] || '-' })),
+          { title: figureName(figure), align: 'right', render: (_, r) => <>{exact(r.value, figure.unit, language)}{more(r) && <div className="muted">{more(r)}</div>}</> },
+          { title: '', width: '30%', render: (_, r) => <div className="bar-track" aria-hidden><span className="bar" style={{ width: most > 0 ? `${(100 * Math.max(0, r.value)) / most}%` : 0 }} /></div> },
+        ]}
+      />
+    </>
+  )
 }
 
 /** Records are the largest of one window or of all, by value or by window. */

@@ -9,8 +9,8 @@ import { Moment } from '../components/time'
 import { usePrefs } from '../app/prefs'
 import { spoken } from '../format/times'
 import { useT } from '../i18n'
-import { MaskFields, MatchFields, TopFields } from './LineRules'
-import { figureName, figuresOf, groupLabels, isGrouped, measureOf, secondWindows, timeFormats, windows, withMeasure, type Measure } from './spec'
+import { MaskFields, MatchFields, TopFields, TopN } from './LineRules'
+import { figureName, figuresOf, groupLabels, hasList, isGrouped, measureOf, secondWindows, timeFormats, topKinds, windows, withMeasure, type Measure } from './spec'
 
 export interface SectionProps {
   spec: MonitorSpec
@@ -124,7 +124,7 @@ export function FilterSection({ spec, change, errors, dry }: SectionProps & { dr
 
 const kinds: StatKind[] = ['count', 'sum', 'avg', 'min', 'max', 'ratio', 'occurrences', 'p50', 'p75', 'p90', 'p95', 'p99', 'p999', 'distinct', 'success', 'fail', 'success_rate']
 
-const measures: Measure[] = ['figures', 'service', 'second', 'top', 'match']
+const measures: Measure[] = ['figures', 'service', 'second', 'keys', 'top', 'match']
 
 /** FiguresSection asks what is measured, by which keys and how often; `saved` is the monitor as it is, whose type is for good. */
 export function FiguresSection({ spec, change, errors, saved }: SectionProps & { saved?: MonitorSpec }) {
@@ -132,7 +132,7 @@ export function FiguresSection({ spec, change, errors, saved }: SectionProps & {
   const { language } = usePrefs()
   const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
   const measure = measureOf(spec.type)
-  const keyless = saved !== undefined && saved.type !== 'spm' && saved.type !== 'row_top' && !isGrouped(saved)
+  const keyless = saved !== undefined && saved.type !== 'spm' && !hasList(saved.type) && !isGrouped(saved)
   const choices = measure === 'second' ? secondWindows : windows
   return (
     <>
@@ -155,6 +155,7 @@ export function FiguresSection({ spec, change, errors, saved }: SectionProps & {
         {measure !== 'match' && <Field label={t('editor.field.window')} hint={t('editor.hint.window')} bad={errors.at('spec.window')}>
           {(a) => <Select {...a} style={{ width: '100%' }} value={spec.window ?? choices[0]} onChange={(window) => change({ window })} options={choices.map((w) => ({ value: w, label: t('editor.perWindow', { window: spoken(w, language) }) }))} />}
         </Field>}
+        {measure === 'keys' && <TopN spec={spec} change={change} errors={errors} most={100} label={t('top.keys')} />}
         {measure === 'top' && <TopFields spec={spec} change={change} errors={errors} />}
         {measure === 'service' && (
           <>
@@ -175,14 +176,14 @@ export function FiguresSection({ spec, change, errors, saved }: SectionProps & {
         <ul className="plain-list" aria-label={t('figure.kind')}>
           {figuresOf(spec).map((s) => <li key={s.name}><code>{s.name}</code> <span className="muted">{t(`service.${s.name as ServiceFigure}`)}</span></li>)}
         </ul>
-      ) : <FigureTable spec={spec} change={change} errors={errors} />}
+      ) : <FigureTable spec={spec} change={change} errors={errors} one={measure === 'keys'} />}
     </>
   )
 }
 
 type ServiceFigure = 'total' | 'success' | 'fail' | 'success_rate' | 'avg_ms'
 
-function FigureTable({ spec, change, errors }: SectionProps) {
+function FigureTable({ spec, change, errors, one }: SectionProps & { one: boolean }) {
   const t = useT()
   const columns = (spec.columns ?? []).map((c) => ({ value: c.name, label: c.name }))
   const stats = spec.statistics ?? []
@@ -200,7 +201,7 @@ function FigureTable({ spec, change, errors }: SectionProps) {
             const unit = s.kind === 'success_rate' ? '%' : undefined
             return (
               <tr key={i}>
-                <td><Select aria-label={`${label}: ${t('figure.kind')}`} style={{ width: '100%' }} value={s.kind} popupMatchSelectWidth={false} options={kinds.map((k) => ({ value: k, label: t(`stat.${k}`) }))}
+                <td><Select aria-label={`${label}: ${t('figure.kind')}`} style={{ width: '100%' }} value={s.kind} popupMatchSelectWidth={false} options={(one ? topKinds : kinds).map((k) => ({ value: k, label: t(`stat.${k}`) }))}
                   onChange={(kind) => set(i, { kind, name: undefined, unit: kind === 'success_rate' ? '%' : s.unit === unit ? undefined : s.unit })} /></td>
                 <td>
                   <FigureColumns figure={s} label={label} columns={columns} bad={bad !== undefined} set={(x) => set(i, x)} />
@@ -215,7 +216,7 @@ function FigureTable({ spec, change, errors }: SectionProps) {
         </tbody>
       </table>
       {errors.at('spec.statistics') && <div className="field"><div className="bad" role="alert">{errors.at('spec.statistics')}</div></div>}
-      {stats.length < 10 && <Button style={{ marginTop: 8 }} icon={<PlusOutlined />} onClick={() => change({ statistics: [...stats, { kind: columns.length > 0 ? 'sum' : 'count' }] })}>{t('figure.add')}</Button>}
+      {!one && stats.length < 10 && <Button style={{ marginTop: 8 }} icon={<PlusOutlined />} onClick={() => change({ statistics: [...stats, { kind: columns.length > 0 ? 'sum' : 'count' }] })}>{t('figure.add')}</Button>}
     </>
   )
 }

@@ -10,11 +10,12 @@ export const windows = ['1s', '5s', '10s', '15s', '30s', '1m', '5m', '10m', '15m
 export const secondWindows = ['1s', '5s', '10s', '15s', '30s'] as const
 
 /** Measure is what a person chooses; with the keys it makes the type. */
-export type Measure = 'figures' | 'service' | 'second' | 'top' | 'match'
+export type Measure = 'figures' | 'service' | 'second' | 'keys' | 'top' | 'match'
 
 export function measureOf(type: MonitorSpec['type']): Measure {
   if (type === 'spm') return 'service'
   if (type === 'row_top') return 'top'
+  if (type === 'minute_top') return 'keys'
   if (type === 'match') return 'match'
   return type === 'second' || type === 'second_multi' ? 'second' : 'figures'
 }
@@ -28,6 +29,8 @@ export function withMeasure(s: MonitorSpec, m: Measure): Partial<MonitorSpec> {
       return { ...bare, type: 'spm', statistics: undefined, masking: undefined }
     case 'second':
       return { ...bare, type: 'second', statistics: own, masking: undefined, window: '1s', key_limit: undefined, deadline_s: undefined }
+    case 'keys':
+      return { ...bare, type: 'minute_top', statistics: [own.find((x) => topKinds.includes(x.kind)) ?? { kind: 'count' }], top_n: 10, masking: undefined }
     case 'top':
       return { ...bare, type: 'row_top', statistics: undefined, top_n: 10 }
     case 'match':
@@ -39,6 +42,14 @@ export function withMeasure(s: MonitorSpec, m: Measure): Partial<MonitorSpec> {
 /** defaultsOf are the limits that a type has when nothing else is said. */
 export function defaultsOf(type: MonitorSpec['type']): { keys: number; deadline: number } {
   return measureOf(type) === 'second' ? { keys: 500, deadline: 10 } : { keys: 1000, deadline: 60 }
+}
+
+/** topKinds are the figures that keys can be ordered by without storing all of them. */
+export const topKinds: readonly Statistic['kind'][] = ['count', 'sum', 'avg', 'max', 'occurrences', 'success', 'fail']
+
+/** hasList reports whether windows of the type carry a list in place of series by key. */
+export function hasList(type: MonitorSpec['type']): boolean {
+  return keepsLines(type) || type === 'minute_top'
 }
 
 /** keepsLines reports whether windows of the type carry lines. */
@@ -65,9 +76,9 @@ export function figuresOf(s: MonitorSpec): Statistic[] {
   return out
 }
 
-/** isGrouped reports whether the monitor has keys; of row_top group_by are columns of its records. */
+/** isGrouped reports whether the monitor has series by key; of row_top group_by are columns of its records. */
 export function isGrouped(s: MonitorSpec): boolean {
-  return !keepsLines(s.type) && (s.group_by?.length ?? 0) > 0
+  return !hasList(s.type) && (s.group_by?.length ?? 0) > 0
 }
 
 const reserved = ['tenant', 'workspace', 'app', 'app_service', 'instance', 'ip', 'host', 'az', 'cell', 'unit', 'env', 'cluster', 'namespace', 'pod', 'container', 'version', 'agent']
@@ -119,6 +130,8 @@ function typeOf(s: MonitorSpec): MonitorSpec['type'] {
       return 'spm'
     case 'second':
       return isGrouped(s) ? 'second_multi' : 'second'
+    case 'keys':
+      return 'minute_top'
     case 'top':
       return 'row_top'
     case 'match':
@@ -178,7 +191,7 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     filters: any(filters) ? filters : undefined,
     group_by: s.group_by?.length ? s.group_by : undefined,
     statistics: s.type === 'spm' || keepsLines(s.type) ? undefined : s.statistics?.map(cleanFigure),
-    top_n: s.type === 'row_top' && s.top_n !== 10 ? s.top_n : undefined,
+    top_n: (s.type === 'row_top' || s.type === 'minute_top') && s.top_n !== 10 ? s.top_n : undefined,
     sort_column: s.type === 'row_top' ? s.sort_column || undefined : undefined,
     match: s.type === 'match' && s.match ? cleanMatch(s.match) : undefined,
     masking: keepsLines(s.type) && any(masking) ? masking : undefined,

@@ -28,7 +28,7 @@ import { ExportDialog } from '../monitor/TemplateDialogs'
 import { KeysTable } from '../monitor/KeysTable'
 import { figureQuery, isMergeable, stepOf, windowMs } from '../monitor/series'
 import { RowsTab } from '../monitor/RowsTab'
-import { figureName, figuresOf, groupLabel, isGrouped, keepsLines, mayHaveRules } from '../monitor/spec'
+import { figureName, figuresOf, groupLabel, hasList, isGrouped, mayHaveRules } from '../monitor/spec'
 import { MonitorState } from './Monitors'
 
 const YamlTab = lazy(() => import('../monitor/YamlTab'))
@@ -77,8 +77,8 @@ export default function MonitorPage() {
             </div>
             <Panel label={t('monitor.details')}>
               <Tabs activeKey={tab} onChange={setTab} items={[
-                keepsLines(d.spec.type)
-                  ? { key: 'keys', label: d.spec.type === 'match' ? t('tab.lines') : t('tab.records'), children: <RowsTab monitor={d} span={time.span} /> }
+                hasList(d.spec.type)
+                  ? { key: 'keys', label: d.spec.type === 'match' ? t('tab.lines') : d.spec.type === 'minute_top' ? t('tab.topKeys') : t('tab.records'), children: <RowsTab monitor={d} span={time.span} /> }
                   : { key: 'keys', label: t('tab.keys'), children: <KeysTable monitor={d} span={time.span} /> },
                 { key: 'agents', label: t('tab.agents'), children: <AgentsTab monitor={d} /> },
                 { key: 'diagnosis', label: t('tab.diagnosis'), children: <DiagnosisTab monitor={d} /> },

@@ -72,6 +72,11 @@ func (d *Dashboards) answer(ctx context.Context, workspace string, q *Question, 
 	if err := spec.CheckMonitors("spec", func(name string) (logrule.Spec, error) { return byName[name].spec, nil }); err != nil {
 		return nil, err
 	}
+	if r.report.Type == dashboard.AppErrorTop {
+		if err := d.services(ctx, r); err != nil {
+			return nil, err
+		}
+	}
 	return r.data, r.show(ctx)
 }
 
@@ -86,6 +91,10 @@ func (r *run) show(ctx context.Context) error {
 		return r.timeTable(ctx)
 	case dashboard.ArchiveTable:
 		return r.archive(ctx)
+	case dashboard.AppErrorTop:
+		return r.appErrors(ctx)
+	case dashboard.AppReport:
+		return r.appReport(ctx)
 	case dashboard.TopList:
 		return r.topList(ctx)
 	case dashboard.KeysMinutes:

@@ -84,6 +84,9 @@ func (r *run) topList(ctx context.Context) error {
 	if m.spec.Type == logrule.MinuteTop && len(answer.GetWindows()) > 0 {
 		w := answer.GetWindows()[0]
 		r.data.Top = &TopState{Keys: w.GetKeys(), Exact: w.Missed == nil}
+		if len(where) == 0 {
+			r.data.KeysTotal = int(w.GetKeys())
+		}
 		if w.Missed != nil && !math.IsInf(w.GetMissed(), 0) {
 			r.data.Top.Missed = w.Missed
 		}

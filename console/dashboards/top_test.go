@@ -61,7 +61,7 @@ func TestTopList(t *testing.T) {
 	if d.Top == nil || d.Top.Keys != 4000 || d.Top.Exact || d.Top.Missed == nil || *d.Top.Missed != 12.5 {
 		t.Errorf("exactness is told as %+v", d.Top)
 	}
-	if strings.Join(d.Keys, ",") != "Goods,cloud" || d.Columns[0].Name != "fees" || d.Columns[0].Unit != "CNY" || d.StartMs != w.now-2*minute {
+	if strings.Join(d.Keys, ",") != "Goods,cloud" || d.KeysTotal != 4000 || d.Columns[0].Name != "fees" || d.Columns[0].Unit != "CNY" || d.StartMs != w.now-2*minute {
 		t.Errorf("headings %v %+v", d.Keys, d.Columns)
 	}
 	d = w.ask(report("best", `,"hidden_keys":[0],"top":1,"columns":[{"name":"Fees","red_threshold":899}]`), func(q *Question) {
@@ -99,4 +99,78 @@ func (w *world) id(name string) string {
 	}
 	w.t.Fatalf("there is no monitor %q", name)
 	return ""
+}
+
+func TestAppReports(t *testing.T) {
+	w := newWorld(t)
+	spm := `"type":"spm","result_column":"fee","app":`
+	w.monitor("pay", topSpec+spm+`"pay"}`)
+	w.monitor("pay_all", strings.Replace(topSpec, `"group_by":["goods","cloud"],`, "", 1)+spm+`"pay"}`)
+	w.monitor("stock", topSpec+spm+`"stock"}`)
+	w.monitor("quiet", topSpec+spm+`"quiet"}`)
+	w.monitor("off", topSpec+`"disabled":true,`+spm+`"off"}`)
+	var batch []store.WindowSample
+	for m := int64(-20); m < 0; m++ {
+		at := w.now + m*minute
+		batch = append(batch, sample("pay:fail:total", at, 3, "app", "pay"), sample("pay:fail", at, 2, "app", "pay", "goods", "apple"), sample("pay_all:fail", at, 4, "app", "pay"),
+			sample("stock:fail:total", at, 5, "app", "stock"), sample("quiet:fail:total", at, 0, "app", "quiet"), sample("off:fail:total", at, 9, "app", "off"))
+		for i, host := range []string{"a", "b", "c"} {
+			at := at + 7_000
+			labels := store.FromStrings("__name__", "sys_cpu_util", "workspace", "shop", "instance", host, "az", []string{"east", "west"}[i/2], "app", []string{"pay", "stock, pay", "payback"}[i])
+			if err := w.store.WriteSamples(t.Context(), []store.Sample{{Labels: labels, TimeMs: at, Value: float64(10 * (i + 1))}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.write(batch)
+	rows := func(d *Data) string {
+		var out []string
+		for _, r := range d.Rows {
+			out = append(out, fmt.Sprintf("%s %v", r.Key[0], *r.Cells[0].Value))
+		}
+		return strings.Join(out, ", ")
+	}
+	d := w.ask(`{"name":"r","width":6,"type":"app_error_top"}`)
+	if got := rows(d); got != "pay 70, stock 50" || len(d.Sources) != 4 {
+		t.Errorf("errors are %s, %d sources", got, len(d.Sources))
+	}
+	if got := rows(w.ask(`{"name":"r","width":6,"type":"app_error_top","top":1,"span_s":300}`)); got != "pay 35" {
+		t.Errorf("errors of five minutes are %s", got)
+	}
+	lines := func(report string) string {
+		var out []string
+		for _, l := range w.ask(report).Lines {
+			last := "-"
+			for _, v := range l.Values {
+				if v != nil {
+					last = fmt.Sprint(*v)
+				}
+			}
+			out = append(out, strings.Join(l.Key, "/")+" "+last)
+		}
+		return strings.Join(out, ", ")
+	}
+	app := `{"name":"r","width":6,"type":"app_report","figure":"cpu_util","app":`
+	for report, want := range map[string]string{
+		app + `"pay"}`:                  "instance=b 20, instance=a 10",
+		app + `"pay","view":"app"}`:     " 15",
+		app + `"default","view":"az"}`:  "az=west 30, az=east 15",
+		app + `"nobody","view":"cell"}`: "",
+		app + `"stock","set":"system"}`: " 20",
+	} {
+		if got := lines(report); got != want {
+			t.Errorf("%s: lines are %q, want %q", report, got, want)
+		}
+	}
+	for _, c := range []struct{ report, field, code string }{
+		{`{"name":"r","width":6,"type":"app_report","figure":"up{}","app":"pay"}`, "spec.reports[0].figure", "bad_figure"},
+		{`{"name":"r","width":6,"type":"app_report","figure":"cpu_util"}`, "spec.reports[0].app", "app_required"},
+		{`{"name":"r","width":6,"type":"app_error_top","sources":[{"monitor":"pay"}]}`, "spec.reports[0].sources", "source_type_mismatch"},
+		{`{"name":"r","width":6,"type":"text","text":"x","view":"az"}`, "spec.reports[0].view", "not_used"},
+	} {
+		a := w.try(c.report)
+		if a.Error == nil || len(a.Error.Details) == 0 || a.Error.Details[0].Field != c.field || a.Error.Details[0].Code != c.code {
+			t.Errorf("%s: %+v", c.report, a.Error)
+		}
+	}
 }

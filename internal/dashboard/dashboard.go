@@ -4,7 +4,10 @@
 // the business of rules.
 package dashboard
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Limits of a dashboard (spec 05 §S7).
 const (
@@ -51,7 +54,7 @@ type Report struct {
 	Width int `json:"width,omitempty" yaml:"width,omitempty" minimum:"0" maximum:"12" doc:"Columns of the grid; default 12"`
 	// Height in pixels, 80 to 2000. 0: as high as the content.
 	Height int  `json:"height,omitempty" yaml:"height,omitempty" minimum:"0" maximum:"2000" doc:"Pixels, 80 to 2000; absent: as high as the content"`
-	Type   Type `json:"type" yaml:"type" enum:"table_10m,trend,keys_now,keys_minutes,minutes_keys,table_second,keys_second,key_map,spm_table,top_list,archive_table,single_value,pie,bar,text,promql"`
+	Type   Type `json:"type" yaml:"type" enum:"table_10m,trend,keys_now,keys_minutes,minutes_keys,table_second,keys_second,key_map,spm_table,top_list,archive_table,app_error_top,app_report,single_value,pie,bar,text,promql"`
 	// Text of a report of type text.
 	Text    string   `json:"text,omitempty" yaml:"text,omitempty" maxLength:"4000" doc:"Content of type text"`
 	Sources []Source `json:"sources,omitempty" yaml:"sources,omitempty" maxItems:"10"`
@@ -68,6 +71,11 @@ type Report struct {
 	// Period and TimeZone of an archive_table: its rows. Days begin at midnight, weeks on Monday.
 	Period   Period `json:"period,omitempty" yaml:"period,omitempty" enum:"hour,day,week,month" doc:"archive_table: what a row is of"`
 	TimeZone string `json:"time_zone,omitempty" yaml:"time_zone,omitempty" maxLength:"64" doc:"archive_table: IANA zone in which days begin; default UTC"`
+	// App, Set, Figure and View of an app_report: which figure of which app, and what has a line.
+	App    string `json:"app,omitempty" yaml:"app,omitempty" maxLength:"63" doc:"app_report: the app; default means all hosts"`
+	Set    Set    `json:"set,omitempty" yaml:"set,omitempty" enum:"system" doc:"app_report: system, the figures of the app's hosts; default system"`
+	Figure string `json:"figure,omitempty" yaml:"figure,omitempty" maxLength:"64" doc:"app_report: the figure, such as cpu_util or traffic_bytin"`
+	View   View   `json:"view,omitempty" yaml:"view,omitempty" enum:"app,az,cell,instance" doc:"app_report: what has a line of its own; default instance"`
 	// StepS is the distance of points or rows in seconds. 0: one window, or more where the range is long.
 	StepS int `json:"step_s,omitempty" yaml:"step_s,omitempty" minimum:"0" maximum:"86400" doc:"Seconds between rows or points"`
 }
@@ -88,6 +96,9 @@ const (
 	SPMTable    Type = "spm_table"
 	// TopList shows what row_top and minute_top list.
 	TopList Type = "top_list"
+	// AppErrorTop shows the apps with the most failures, AppReport a figure of an app.
+	AppErrorTop Type = "app_error_top"
+	AppReport   Type = "app_report"
 	// ArchiveTable shows calendar periods.
 	ArchiveTable Type = "archive_table"
 	SingleValue  Type = "single_value"
@@ -207,6 +218,9 @@ func (r Report) withDefaults() Report {
 	}
 	if r.Type == ArchiveTable && r.TimeZone == "" {
 		r.TimeZone = "UTC"
+	}
+	if r.Type == AppReport {
+		r.Set, r.View = cmp.Or(r.Set, SetSystem), cmp.Or(r.View, ViewInstance)
 	}
 	r.Sources = append([]Source(nil), r.Sources...)
 	for i, src := range r.Sources {

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	types     = []Type{Table10m, Trend, KeysNow, KeysMinutes, MinutesKeys, TableSecond, KeysSecond, KeyMap, SPMTable, TopList, ArchiveTable, SingleValue, Pie, Bar, Text, PromQL}
+	types     = []Type{Table10m, Trend, KeysNow, KeysMinutes, MinutesKeys, TableSecond, KeysSecond, KeyMap, SPMTable, TopList, ArchiveTable, AppErrorTop, AppReport, SingleValue, Pie, Bar, Text, PromQL}
 	functions = []Function{Time, Value, ValueYesterday, ValueLastWeek, RingDiff, RingPct, DayDiff, DayPct, WeekDiff, WeekPct, APlusB, AMinusB, ATimesB, ADivB}
 )
 
@@ -90,6 +90,16 @@ func (r Report) validate(es *fielderr.Errors, at string) {
 	}
 	if r.Top < 0 || r.Top > 1000 {
 		es.Add(at+".top", "bad_top", "%d; use 1 to 1000 keys, or leave it out", r.Top)
+	}
+	r.validateApp(es, at)
+	if r.Type == AppErrorTop || r.Type == AppReport {
+		if len(r.Sources) > 0 {
+			es.Add(at+".sources", "source_type_mismatch", "%s finds its own sources; remove them", r.Type)
+		}
+		if len(r.Columns) > 0 && (r.Type == AppErrorTop || len(r.Columns) > 1) {
+			es.Add(at+".columns", "bad_column", "%s has its own column; remove them", r.Type)
+		}
+		return
 	}
 	if r.Type == Text {
 		if n := utf8.RuneCountInString(r.Text); n < 1 || n > 4000 {

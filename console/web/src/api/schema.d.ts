@@ -2616,7 +2616,11 @@ export interface components {
             with?: string;
         };
         Report: {
+            /** @description app_report: the app; default means all hosts */
+            app?: string;
             columns?: components["schemas"]["ReportColumn"][];
+            /** @description app_report: the figure, such as cpu_util or traffic_bytin */
+            figure?: string;
             /**
              * Format: int64
              * @description Pixels, 80 to 2000; absent: as high as the content
@@ -2633,6 +2637,11 @@ export interface components {
              * @enum {string}
              */
             period?: "hour" | "day" | "week" | "month";
+            /**
+             * @description app_report: system, the figures of the app's hosts; default system
+             * @enum {string}
+             */
+            set?: "system";
             sources?: components["schemas"]["ReportSource"][];
             /**
              * Format: int64
@@ -2654,7 +2663,12 @@ export interface components {
              */
             top?: number;
             /** @enum {string} */
-            type: "table_10m" | "trend" | "keys_now" | "keys_minutes" | "minutes_keys" | "table_second" | "keys_second" | "key_map" | "spm_table" | "top_list" | "archive_table" | "single_value" | "pie" | "bar" | "text" | "promql";
+            type: "table_10m" | "trend" | "keys_now" | "keys_minutes" | "minutes_keys" | "table_second" | "keys_second" | "key_map" | "spm_table" | "top_list" | "archive_table" | "app_error_top" | "app_report" | "single_value" | "pie" | "bar" | "text" | "promql";
+            /**
+             * @description app_report: what has a line of its own; default instance
+             * @enum {string}
+             */
+            view?: "app" | "az" | "cell" | "instance";
             /**
              * Format: int64
              * @description Columns of the grid; default 12

@@ -1,8 +1,8 @@
 /** The form of one report. What it offers follows from its type and its sources. */
 import { DeleteOutlined, PlusOutlined, ThunderboltOutlined } from '@ant-design/icons'
-import { Button, Collapse, Input, InputNumber, Select, Slider } from 'antd'
+import { AutoComplete, Button, Collapse, Input, InputNumber, Select, Slider } from 'antd'
 import { lazy, Suspense } from 'react'
-import { useQueryClient } from '@tanstack/react-query'
+import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { labelValues } from '../api/prom'
 import type { Monitor, Report, ReportColumn, ReportData, ReportSource, ReportType } from '../api/types'
 import { usePrefs } from '../app/prefs'
@@ -12,11 +12,11 @@ import type { FieldErrors } from '../components/fieldErrors'
 import { useT } from '../i18n'
 import { figureName, figuresOf, groupLabel } from '../monitor/spec'
 import { ColumnForm } from './ColumnForm'
-import { fits, freeColumns, generated, hasTime, takesExpr } from './data'
+import { fits, freeColumns, generated, hasTime, ofApps, takesExpr } from './data'
 
 const PromEditor = lazy(() => import('../components/PromEditor'))
 
-export const reportTypes = ['trend', 'table_10m', 'keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'spm_table', 'top_list', 'archive_table', 'table_second', 'keys_second', 'single_value', 'bar', 'pie', 'promql', 'text'] as const satisfies readonly ReportType[]
+export const reportTypes = ['trend', 'table_10m', 'keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'spm_table', 'top_list', 'app_error_top', 'app_report', 'archive_table', 'table_second', 'keys_second', 'single_value', 'bar', 'pie', 'promql', 'text'] as const satisfies readonly ReportType[]
 
 const keyTypes: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'keys_second', 'top_list']
 
@@ -31,6 +31,22 @@ interface Props {
 /** nameOfSource is what columns call a source, as the server names it. */
 function nameOfSource(s: ReportSource, i: number): string {
   return s.name || s.monitor || (i === 0 ? 'expr' : `expr${i + 1}`)
+}
+
+/** AppFields ask which figure of which app a report shows. */
+function AppFields({ report: r, at, change }: { report: Report; at: (field: string) => string | undefined; change: (part: Partial<Report>) => void }) {
+  const t = useT()
+  const workspace = useWorkspace()
+  const names = useQuery({ queryKey: ['system-figures', workspace], queryFn: ({ signal }) => labelValues(workspace, '__name__', '{__name__=~"sys_.+"}', signal), staleTime: 60_000 })
+  const apps = useQuery({ queryKey: ['host-apps', workspace], queryFn: ({ signal }) => labelValues(workspace, 'app', '{__name__="sys_cpu_util"}', signal), staleTime: 60_000 })
+  const known = ['default', ...new Set((apps.data ?? []).flatMap((v) => v.split(',').map((a) => a.trim())).filter((a) => a !== '' && a !== 'default'))]
+  return (
+    <div className="fields">
+      <Field label={t('report.app')} hint={t('report.app.hint')} bad={at('app')}>{(a) => <AutoComplete {...a} value={r.app ?? ''} options={known.map((v) => ({ value: v }))} onChange={(v: string) => change({ app: v })} />}</Field>
+      <Field label={t('report.figure')} bad={at('figure')}>{(a) => <Select {...a} showSearch value={r.figure} loading={names.isPending} options={(names.data ?? []).map((n) => n.replace(/^sys_/, '')).map((n) => ({ value: n, label: n }))} onChange={(v) => change({ figure: v })} />}</Field>
+      <Field label={t('report.view')} bad={at('view')}>{(a) => <Select {...a} value={r.view ?? 'instance'} options={(['instance', 'cell', 'az', 'app'] as const).map((v) => ({ value: v, label: t(`view.${v}`) }))} onChange={(v) => change({ view: v })} />}</Field>
+    </div>
+  )
 }
 
 export function ReportForm({ report: r, monitors, data, errors, onChange }: Props) {
@@ -51,7 +67,8 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
     change({
       type, period: type === 'archive_table' ? (r.period ?? 'day') : undefined, time_zone: type === 'archive_table' ? (r.time_zone ?? zone) : undefined, text: type === 'text' ? (r.text ?? '') : undefined, columns: freeColumns(type) ? r.columns : undefined, hidden_keys: keyTypes.includes(type) ? r.hidden_keys : undefined,
       // What the new type can't show goes.
-      sources: type === 'text' ? undefined : sources.filter((s) => (s.monitor ? fits(type, monitorOf(s)?.spec ?? { type: 'minute' }) : takesExpr(type))),
+      ...(type === 'app_report' ? { app: r.app ?? 'default', figure: r.figure ?? 'cpu_util', view: r.view } : { app: undefined, set: undefined, figure: undefined, view: undefined }),
+      sources: type === 'text' || ofApps(type) ? undefined : sources.filter((s) => (s.monitor ? fits(type, monitorOf(s)?.spec ?? { type: 'minute' }) : takesExpr(type))),
     })
   const generate = async () => {
     const hidden = r.hidden_keys ?? []
@@ -85,7 +102,8 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
         <Field label={t('report.text')} bad={at('text')} wide>{(a) => <Input.TextArea {...a} rows={6} maxLength={4000} value={r.text ?? ''} onChange={(e) => change({ text: e.target.value })} />}</Field>
       ) : (
         <>
-          <section aria-label={t('report.sources')}>
+          {r.type === 'app_report' && <AppFields report={r} at={at} change={change} />}
+          {!ofApps(r.type) && <section aria-label={t('report.sources')}>
             <h3>{t('report.sources')}</h3>
             {sources.map((s, i) => (
               <div key={i} className="row source">
@@ -111,7 +129,7 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
               {r.type !== 'promql' && <Button size="small" icon={<PlusOutlined />} onClick={() => change({ sources: [...sources, { monitor: '' }] })}>{t('report.addMonitor')}</Button>}
               {takesExpr(r.type) && <Button size="small" icon={<PlusOutlined />} onClick={() => change({ sources: [...sources, { name: `q${sources.length + 1}`, expr: '' }] })}>{t('report.addExpr')}</Button>}
             </div>
-          </section>
+          </section>}
           {keyTypes.includes(r.type) && groups.length > 0 && (
             <div className="fields">
               {groups.map((g, i) => (
@@ -123,7 +141,7 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
             </div>
           )}
           <div className="fields">
-            {(r.type === 'trend' || r.type === 'pie' || r.type === 'bar' || keyTypes.includes(r.type)) && <Field label={t('report.top')} hint={r.type === 'trend' ? t('report.top.trend') : t('report.top.hint')} bad={at('top')}>{(a) => <InputNumber {...a} min={1} max={1000} value={r.top || null} onChange={(v) => change({ top: v ?? undefined })} />}</Field>}
+            {(r.type === 'trend' || r.type === 'pie' || r.type === 'bar' || r.type === 'app_error_top' || keyTypes.includes(r.type)) && <Field label={t('report.top')} hint={r.type === 'trend' ? t('report.top.trend') : t('report.top.hint')} bad={at('top')}>{(a) => <InputNumber {...a} min={1} max={1000} value={r.top || null} onChange={(v) => change({ top: v ?? undefined })} />}</Field>}
             {r.type === 'archive_table' && (
               <>
                 <Field label={t('report.period')} bad={at('period')}>{(a) => <Select {...a} value={r.period ?? 'day'} options={(['hour', 'day', 'week', 'month'] as const).map((v) => ({ value: v, label: t(`period.${v}`) }))} onChange={(v) => change({ period: v })} />}</Field>
@@ -131,7 +149,7 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
               </>
             )}
             <Field label={t('report.span')} hint={t('report.span.hint')} bad={at('span_s')}>{(a) => <InputNumber {...a} min={1} max={2678400} value={r.span_s || null} onChange={(v) => change({ span_s: v ?? undefined })} suffix="s" />}</Field>
-            {r.type !== 'archive_table' && r.type !== 'top_list' && <Field label={t('report.step')} hint={t('report.step.hint')} bad={at('step_s')}>{(a) => <InputNumber {...a} min={1} max={86400} value={r.step_s || null} onChange={(v) => change({ step_s: v ?? undefined })} suffix="s" />}</Field>}
+            {r.type !== 'archive_table' && r.type !== 'top_list' && r.type !== 'app_error_top' && <Field label={t('report.step')} hint={t('report.step.hint')} bad={at('step_s')}>{(a) => <InputNumber {...a} min={1} max={86400} value={r.step_s || null} onChange={(v) => change({ step_s: v ?? undefined })} suffix="s" />}</Field>}
           </div>
           {freeColumns(r.type) && (
             <section aria-label={t('report.columns')}>

@@ -12,7 +12,7 @@ import { share } from '../format/numbers'
 import { full } from '../format/times'
 import { useT } from '../i18n'
 import type { Span } from '../time/range'
-import { doubts, lineName, timeText, valueText } from './data'
+import { doubts, lineName, ofApps, timeText, valueText } from './data'
 import { ReportTable, Value } from './ReportTable'
 
 const Pie = lazy(() => import('./Pie'))
@@ -47,7 +47,7 @@ export function ReportPanel({ report, answer, failed, span, onZoom, tools, onDro
         <div className="panel-extra">{data && <About data={data} />}{tools}</div>
       </div>
       <div className="panel-body">
-        {report.type !== 'text' && !report.sources?.some((s) => s.monitor || s.expr) ? <p className="muted">{t('report.chooseSource')}</p> : error ? <ErrorNote error={error} /> : !data ? (report.type === 'text' ? <Text report={report} /> : <Skeleton active paragraph={{ rows: 4 }} />) : <Body report={report} data={data} span={span} onZoom={onZoom} />}
+        {report.type !== 'text' && !ofApps(report.type) && !report.sources?.some((s) => s.monitor || s.expr) ? <p className="muted">{t('report.chooseSource')}</p> : error ? <ErrorNote error={error} /> : !data ? (report.type === 'text' ? <Text report={report} /> : <Skeleton active paragraph={{ rows: 4 }} />) : <Body report={report} data={data} span={span} onZoom={onZoom} />}
       </div>
     </section>
   )
@@ -88,6 +88,7 @@ function Body({ report, data, span, onZoom }: { report: Report; data: ReportData
     case 'text':
       return <Text report={report} />
     case 'trend':
+    case 'app_report':
     case 'promql': {
       const units = [...new Set(data.columns.filter((c) => c.function !== 'time').map((c) => c.format?.unit ?? c.unit ?? ''))]
       const end = Math.max(span.end, data.end_ms)
@@ -108,6 +109,7 @@ function Body({ report, data, span, onZoom }: { report: Report; data: ReportData
       return <Singles data={data} />
     case 'pie':
     case 'bar':
+    case 'app_error_top':
       return <><Shares report={report} data={data} />{more}</>
   }
   return (

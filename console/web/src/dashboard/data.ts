@@ -118,6 +118,11 @@ export function fits(type: ReportType, m: Pick<MonitorSpec, 'type' | 'group_by'>
   return false
 }
 
+/** ofApps reports whether reports of a type find their own sources. */
+export function ofApps(type: ReportType): boolean {
+  return type === 'app_error_top' || type === 'app_report'
+}
+
 /** takesExpr reports whether a report of a type can show PromQL. */
 export function takesExpr(type: ReportType): boolean {
   return type === 'promql' || type === 'single_value' || type === 'trend' || type === 'bar' || type === 'pie'
@@ -130,7 +135,7 @@ export function hasTime(type: ReportType): boolean {
 
 /** freeColumns reports whether the columns of a type are a person's to choose. */
 export function freeColumns(type: ReportType): boolean {
-  return type !== 'text' && type !== 'spm_table' && type !== 'promql'
+  return type !== 'text' && type !== 'spm_table' && type !== 'promql' && !ofApps(type)
 }
 
 /** generated are columns for every figure of the sources; for a map one per key of the hidden columns. */

@@ -73,7 +73,7 @@ export default function MonitorPage() {
               <Count name={t('monitor.unmatched')} n={sum((x) => x.lines_unmatched)} hint={t('monitor.unmatched.hint')} />
               <Count name={t('monitor.badNumbers')} n={sum((x) => x.bad_numbers)} hint={t('monitor.badNumbers.hint')} />
               <Count name={t('monitor.lost')} n={sum((x) => x.lost_bytes + x.throttled_bytes)} unit="bytes" hint={t('monitor.lost.hint')} />
-              <Count name={t('monitor.keysDropped')} n={sum((x) => x.keys_dropped)} hint={windows.data ? t('monitor.keys.hint', { n: windows.data.keys, limit: windows.data.key_limit }) : undefined} />
+              <Count name={t('monitor.keysDropped')} n={sum((x) => x.keys_dropped)} hint={windows.data && !hasList(d.spec.type) ? t('monitor.keys.hint', { n: windows.data.keys, limit: windows.data.key_limit }) : undefined} />
             </div>
             <Panel label={t('monitor.details')}>
               <Tabs activeKey={tab} onChange={setTab} items={[

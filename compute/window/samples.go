@@ -88,8 +88,14 @@ func (f *figure) parts(r *Row) (over, under float64) {
 	case logrule.Ratio:
 		return c.Sum(), r.Cells[f.cells[1]].Sum()
 	case logrule.SuccessRate:
+		if len(f.cells) > 1 {
+			return c.Sum(), r.Cells[f.cells[1]].Sum()
+		}
 		return c.Sum(), float64(r.Lines)
 	default:
+		if len(f.cells) > 1 { // an average over what lines stand for
+			return c.Sum(), r.Cells[f.cells[1]].Sum()
+		}
 		return c.Sum(), float64(c.N)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	cutJSON
 	cutKV
 	cutFixed
+	cutFormula
 )
 
 // cutRule is one way to cut a value. Equal rules of different tasks share
@@ -40,6 +41,8 @@ type column struct {
 	rule      cutRule
 	from      int         // column it is cut out of, -1: the line
 	translate *translator // nil: the value stays as it is
+	formula   *logrule.Formula
+	operands  []int // columns of the formula
 }
 
 // compileColumns compiles the columns of a rule; index has their places by name.
@@ -52,6 +55,18 @@ func compileColumns(spec []logrule.Column, enc encoding) (columns []column, inde
 		col := column{from: -1}
 		if col.rule, err = compileCut(c, enc); err != nil {
 			return nil, nil, fmt.Errorf("cannot compile column %q: %w", c.Name, err)
+		}
+		if c.Formula != "" {
+			if col.formula, err = logrule.ParseFormula(c.Formula); err != nil {
+				return nil, nil, fmt.Errorf("cannot compile column %q: %w", c.Name, err)
+			}
+			for _, name := range col.formula.Columns() {
+				operand, ok := index[name]
+				if !ok || spec[operand].Formula != "" {
+					return nil, nil, fmt.Errorf("cannot compile column %q: %q is not a column that is cut", c.Name, name)
+				}
+				col.operands = append(col.operands, operand)
+			}
 		}
 		if c.From != "" {
 			from, ok := index[c.From]
@@ -126,8 +141,10 @@ func compileCut(c logrule.Column, enc encoding) (cutRule, error) {
 		r.kind, r.index, r.rightIndex = cutFixed, c.Fixed.Offset, c.Fixed.Length
 	case c.Line:
 		r.kind = cutLine
+	case c.Formula != "":
+		r.kind, r.text = cutFormula, c.Formula
 	default:
-		return r, errors.New("none of split, between, regex, json, kv, fixed and line is given")
+		return r, errors.New("none of split, between, regex, json, kv, fixed, line and formula is given")
 	}
 	return r, nil
 }

@@ -59,9 +59,10 @@ type run struct {
 
 // runInput is an input of a task and the slot its column is in.
 type runInput struct {
-	kind logrule.InputKind
-	slot int // -1: the whole line
-	text marker
+	kind   logrule.InputKind
+	slot   int // -1: the whole line
+	weight int // slot of how much a success counts, -1: 1
+	text   marker
 }
 
 type runFilter struct {
@@ -79,6 +80,9 @@ type slot struct {
 	part      int  // what it is of its scan
 	whole     bool // others are cut out of it, so text is needed
 	src       source
+	formula   *logrule.Formula
+	operands  []int     // slots of the formula
+	numbers   []float64 // their values
 
 	stamp    uint64 // line for which the rest holds
 	state    slotState
@@ -191,7 +195,10 @@ func (g *Group) build() {
 			r.groups, r.columns = nil, r.groups
 		}
 		for _, in := range p.inputs {
-			ri := runInput{kind: in.Kind, slot: -1, text: newMarker(in.Text)}
+			ri := runInput{kind: in.Kind, slot: -1, weight: -1, text: newMarker(in.Text)}
+			if in.weight >= 0 {
+				ri.weight = g.slotFor(p.columns, in.weight)
+			}
 			if in.column >= 0 {
 				ri.slot = g.slotFor(p.columns, in.column)
 			}
@@ -229,8 +236,12 @@ func (g *Group) slotFor(columns []column, c int) int {
 	if col.from >= 0 {
 		s.parent = g.slotFor(columns, col.from)
 	}
+	s.formula = col.formula
+	for _, operand := range col.operands {
+		s.operands = append(s.operands, g.slotFor(columns, operand))
+	}
 	for i := range g.slots {
-		if o := &g.slots[i]; o.rule == s.rule && o.parent == s.parent && o.translate.same(s.translate) {
+		if o := &g.slots[i]; o.rule == s.rule && o.parent == s.parent && o.translate.same(s.translate) && slices.Equal(o.operands, s.operands) {
 			return i
 		}
 	}
@@ -491,17 +502,17 @@ func (g *Group) run(r *run, lt *lineTime) {
 	}
 	for i := range r.inputs {
 		in := &r.inputs[i]
+		at := -1 - i
+		if wide >= 0 {
+			at = wide + i
+		}
 		switch in.kind {
 		case logrule.InputSuccess:
-			accs[i].add(g.success(r, w, in.slot))
+			g.addSuccess(r, w, in, at, &accs[i])
 			continue
 		case logrule.InputOccurrences:
 			accs[i].add(g.occurrences(r, in))
 			continue
-		}
-		at := -1 - i
-		if wide >= 0 {
-			at = wide + i
 		}
 		if in.kind == logrule.InputDistinct {
 			g.distinct(r, w, in.slot, at, &accs[i])

@@ -99,7 +99,7 @@ func (g *Group) planPlain() *plain {
 			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
 		}
 		for _, in := range r.inputs {
-			if in.kind != logrule.InputNumber && in.kind != logrule.InputSuccess || !g.slots[in.slot].isField() {
+			if in.kind != logrule.InputNumber && in.kind != logrule.InputSuccess || in.weight >= 0 || !g.slots[in.slot].isField() {
 				return nil
 			}
 			pr.nums = append(pr.nums, p.number(in.kind, g.slots[in.slot].rule.index))

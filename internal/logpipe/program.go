@@ -33,6 +33,7 @@ type Program struct {
 type input struct {
 	logrule.Input
 	column int // -1: the whole line
+	weight int // column with how much a success counts, -1: 1
 }
 
 type figure struct {
@@ -108,7 +109,13 @@ func Compile(spec logrule.Spec) (*Program, error) {
 				return nil, err
 			}
 		}
-		p.inputs = append(p.inputs, input{in, column})
+		weight := -1
+		if in.Weight != "" {
+			if weight, err = find("weight", in.Weight); err != nil {
+				return nil, err
+			}
+		}
+		p.inputs = append(p.inputs, input{in, column, weight})
 	}
 	for _, st := range spec.Statistics {
 		f := figure{kind: st.Kind}

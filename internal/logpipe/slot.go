@@ -90,6 +90,10 @@ func (g *Group) held(s *slot) []byte {
 // cut finds the slot's value.
 func (g *Group) cut(s *slot) {
 	s.stamp, s.state, s.cut, s.bad, s.drop = g.stamp, slotMissing, false, 0, false
+	if s.formula != nil {
+		g.compute(s)
+		return
+	}
 	src, from, to, escaped := g.find(s)
 	if src == nil {
 		return

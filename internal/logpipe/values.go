@@ -28,6 +28,23 @@ func (g *Group) number(i int) (micro int64, kind numberKind) {
 	return s.micro, s.num
 }
 
+// addSuccess adds a success, or what the line weighs if it is one.
+func (g *Group) addSuccess(r *run, w *Window, in *runInput, at int, a *acc) {
+	micro := g.success(r, w, in.slot)
+	if in.weight < 0 || micro == 0 {
+		a.add(micro)
+		return
+	}
+	switch weight, kind := g.number(in.weight); kind {
+	case microNumber:
+		a.add(weight)
+	case floatNumber:
+		w.addFloat(at, g.slots[in.weight].float)
+	default:
+		g.useless(r, w, in.weight, badNumber)
+	}
+}
+
 // success returns a million for a line whose result is a success, else 0.
 func (g *Group) success(r *run, w *Window, slot int) int64 {
 	switch v := g.value(slot); string(v) {

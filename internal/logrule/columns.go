@@ -34,6 +34,9 @@ func (s Spec) validateColumns(es *fielderr.Errors, at func(string, ...any) strin
 		if c.From != "" {
 			s.validateFrom(es, at("columns[%d].from", i), c)
 		}
+		if c.Formula != "" {
+			s.validateFormula(es, at("columns[%d].formula", i), c)
+		}
 	}
 	return seen
 }
@@ -53,6 +56,30 @@ func (s Spec) validateFrom(es *fielderr.Errors, field string, c Column) {
 			return
 		}
 		c = s.Columns[i]
+		if c.Formula != "" {
+			es.Add(field, "bad_column", "%q is a formula; nothing can be cut out of it", c.Name)
+			return
+		}
+	}
+}
+
+// validateFormula checks that a formula can be computed from columns that are cut.
+func (s Spec) validateFormula(es *fielderr.Errors, field string, c Column) {
+	if c.From != "" {
+		es.Add(field, "bad_formula", "is made of columns by itself; remove from")
+	}
+	f, err := ParseFormula(c.Formula)
+	if err != nil {
+		es.Add(field, "bad_formula", "%v", err)
+		return
+	}
+	for _, name := range f.Columns() {
+		switch i := slices.IndexFunc(s.Columns, func(o Column) bool { return o.Name == name }); {
+		case i < 0:
+			es.Add(field, "bad_formula", "%q is not one of the columns", name)
+		case s.Columns[i].Formula != "":
+			es.Add(field, "bad_formula", "%q is a formula itself; write its columns", name)
+		}
 	}
 }
 
@@ -112,7 +139,10 @@ func (c Column) validateRule(es *fielderr.Errors, at func(field string) string) 
 	if c.Line {
 		kinds++
 	}
+	if c.Formula != "" {
+		kinds++
+	}
 	if kinds != 1 {
-		es.Add(at(""), "bad_column", "column %q has %d of split, between, regex, json, kv, fixed and line; give exactly one", c.Name, kinds)
+		es.Add(at(""), "bad_column", "column %q has %d of split, between, regex, json, kv, fixed, line and formula; give exactly one", c.Name, kinds)
 	}
 }

@@ -32,11 +32,35 @@ type Input struct {
 	Kind   InputKind
 	Column string
 	Text   string
+	// Weight is the column with how much a success counts; empty: 1.
+	Weight string
 }
 
-// Inputs of a figure, none for those that only count lines. A ratio has two:
-// dividend and divisor.
+// Weighable reports whether the weight of lines counts in figures of the kind.
+func (k StatKind) Weighable() bool {
+	switch k {
+	case Count, Avg, Success, Fail, SuccessRate:
+		return true
+	}
+	return false
+}
+
+// Inputs of a figure, none for those that only count lines. A ratio has two,
+// dividend and divisor; where lines have weights their sum is the last.
 func (st Statistic) Inputs() []Input {
+	if st.Weight != "" {
+		weight := Input{Kind: InputNumber, Column: st.Weight}
+		switch st.Kind {
+		case Count:
+			return []Input{weight}
+		case Avg:
+			return []Input{{Kind: InputNumber, Column: st.Column}, weight}
+		case Success:
+			return []Input{{Kind: InputSuccess, Column: st.Column, Weight: st.Weight}}
+		case Fail, SuccessRate:
+			return []Input{{Kind: InputSuccess, Column: st.Column, Weight: st.Weight}, weight}
+		}
+	}
 	switch st.Kind {
 	case Sum, Avg, Min, Max:
 		return []Input{{Kind: InputNumber, Column: st.Column}}
@@ -151,5 +175,16 @@ func (s Spec) serviceFigures() []Statistic {
 	if s.TimeColumn != "" {
 		out = append(out, Statistic{Name: "avg_ms", Kind: Avg, Column: s.TimeColumn, Unit: "ms"})
 	}
-	return out
+	return s.weighed(out)
+}
+
+// weighed gives the figures the weight of lines.
+func (s Spec) weighed(figures []Statistic) []Statistic {
+	for i := range figures {
+		figures[i].Weight = ""
+		if figures[i].Kind.Weighable() {
+			figures[i].Weight = s.WeightColumn
+		}
+	}
+	return figures
 }

@@ -49,6 +49,8 @@ type Spec struct {
 	ResultColumn string `json:"result_column,omitempty" yaml:"result_column,omitempty" doc:"spm: column whose value Y means success; everything else is a failure"`
 	// TimeColumn is how long what the line tells of took, in milliseconds. Type spm only.
 	TimeColumn string `json:"time_column,omitempty" yaml:"time_column,omitempty" doc:"spm: column with the time taken in milliseconds; empty: no average"`
+	// WeightColumn holds how many calls or events a line stands for, in logs that are aggregated already.
+	WeightColumn string `json:"weight_column,omitempty" yaml:"weight_column,omitempty" doc:"Column with how many calls a line stands for: count, avg, success, fail and success_rate count these in place of lines"`
 	// TopN is how many records or keys of a window are kept. Types row_top and minute_top only; default 10.
 	TopN int `json:"top_n,omitempty" yaml:"top_n,omitempty" minimum:"0" maximum:"200" doc:"row_top: records that are kept of a window, 1 to 200; minute_top: keys, 1 to 100; default 10"`
 	// SortColumn holds the number that records are ordered by. Type row_top only, and required there.
@@ -149,8 +151,8 @@ type TimeRule struct {
 	Timezone string `json:"timezone,omitempty" yaml:"timezone,omitempty" doc:"IANA zone of times without an offset; empty: the agent's zone"`
 }
 
-// Column is a value cut out of a line. Exactly one of Split, Between, Regex,
-// JSON, KV, Fixed and Line is set.
+// Column is a value cut out of a line, or computed. Exactly one of Split,
+// Between, Regex, JSON, KV, Fixed, Line and Formula is set.
 type Column struct {
 	// Name is 1 to 64 characters, unique in the monitor.
 	Name string `json:"name" yaml:"name" minLength:"1" maxLength:"64"`
@@ -164,6 +166,9 @@ type Column struct {
 	KV      *KVRule      `json:"kv,omitempty" yaml:"kv,omitempty"`
 	Fixed   *FixedRule   `json:"fixed,omitempty" yaml:"fixed,omitempty"`
 	Line    bool         `json:"line,omitempty" yaml:"line,omitempty" doc:"The column is the whole line, or all of the column it comes from"`
+	// Formula is arithmetic over columns with numbers (see ParseFormula); a line on which one of them
+	// is no number, or something is divided by 0, has no value. It is rounded to six decimals.
+	Formula string `json:"formula,omitempty" yaml:"formula,omitempty" maxLength:"500" doc:"Arithmetic over columns with numbers: + - * / ( ), abs, round, min, max"`
 	// Translate maps the value before anything uses it.
 	Translate *Translation `json:"translate,omitempty" yaml:"translate,omitempty"`
 }
@@ -275,6 +280,8 @@ type Statistic struct {
 	Column string `json:"column,omitempty" yaml:"column,omitempty"`
 	// Divisor is the other column of a ratio.
 	Divisor string `json:"divisor,omitempty" yaml:"divisor,omitempty" doc:"ratio: column whose sum divides"`
+	// Weight is the spec's WeightColumn where the kind has a use for it; WithDefaults sets it.
+	Weight string `json:"-" yaml:"-"`
 	// Text is what occurrences looks for, 1 to 256 characters.
 	Text string `json:"text,omitempty" yaml:"text,omitempty" maxLength:"256" doc:"occurrences: text to look for, in the column or, without one, in the whole line"`
 	// Unit is shown with the figure, such as "ms" or "CNY".

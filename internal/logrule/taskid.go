@@ -28,6 +28,9 @@ func TaskID(monitorID string, s Spec) string {
 			fmt.Fprintf(h, "number %q\n", in.Column)
 		case InputSuccess:
 			fmt.Fprintf(h, "success %q\n", in.Column)
+			if in.Weight != "" {
+				fmt.Fprintf(h, "weighed %q\n", in.Weight)
+			}
 		case InputOccurrences:
 			fmt.Fprintf(h, "occurrences %q of %q\n", in.Text, in.Column)
 		case InputQuantiles:

@@ -51,7 +51,7 @@ func (s Spec) WithDefaults() Spec {
 	default:
 		s.Statistics = []Statistic{{Name: "count", Kind: Count}}
 	}
-	s.Statistics = slices.Clone(s.Statistics)
+	s.Statistics = s.weighed(slices.Clone(s.Statistics))
 	for i := range s.Statistics {
 		st := &s.Statistics[i]
 		if st.Name == "" {
@@ -199,8 +199,22 @@ func (s Spec) validateUses(es *fielderr.Errors, at func(string, ...any) string) 
 	}
 }
 
+// validateWeight checks the column that says what a line stands for.
+func (s Spec) validateWeight(es *fielderr.Errors, at func(string, ...any) string) {
+	switch {
+	case s.WeightColumn == "":
+	case s.Type.KeepsLines():
+		es.Add(at("weight_column"), "not_used", "type %s is about single lines; remove %q", s.Type, s.WeightColumn)
+	case !s.hasColumn(s.WeightColumn):
+		es.Add(at("weight_column"), "bad_column", "%q is not one of the columns", s.WeightColumn)
+	case s.Type == MinuteTop && len(s.Statistics) == 1 && s.Statistics[0].Kind == Fail:
+		es.Add(at("weight_column"), "not_used", "keys can't be ordered by weighed failures; order by count or success, or remove %q", s.WeightColumn)
+	}
+}
+
 func (s Spec) validateFigures(es *fielderr.Errors, at func(string, ...any) string) {
 	s.validateService(es, at)
+	s.validateWeight(es, at)
 	if s.Type == Service || s.Type == RowTop || s.Type == Match {
 		return // their figures are not for choice
 	}

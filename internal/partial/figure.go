@@ -7,21 +7,26 @@ import (
 )
 
 // Figure computes a figure of a row's lines. inputs are the cells of its inputs,
-// in the order of logrule.Statistic.Inputs. ok is false for a figure that has
+// in the order of logrule.Statistic.Inputs. Where lines have weights, these
+// count in place of lines. ok is false for a figure that has
 // no value without input.
 func (r *Row) Figure(kind logrule.StatKind, inputs []int) (value float64, ok bool) {
 	lines := float64(r.Lines)
-	if kind == logrule.Count {
+	if kind == logrule.Count && len(inputs) == 0 {
 		return lines, true
 	}
 	c := &r.Cells[inputs[0]]
+	weighed := len(inputs) > 1 && kind.Weighable()
+	if weighed { // what lines stand for
+		lines = r.Cells[inputs[1]].Sum()
+	}
 	switch kind {
-	case logrule.Sum, logrule.Success, logrule.Occurrences:
+	case logrule.Count, logrule.Sum, logrule.Success, logrule.Occurrences:
 		return c.Sum(), true
 	case logrule.Fail:
 		return lines - c.Sum(), true
 	case logrule.SuccessRate:
-		if r.Lines == 0 {
+		if lines == 0 {
 			return 0, false
 		}
 		return 100 * c.Sum() / lines, true
@@ -46,7 +51,10 @@ func (r *Row) Figure(kind logrule.StatKind, inputs []int) (value float64, ok boo
 		}
 		return c.Sketch.Distinct(), true
 	case logrule.Avg:
-		return c.Sum() / float64(c.N), true
+		if !weighed {
+			lines = float64(c.N)
+		}
+		return c.Sum() / lines, lines != 0
 	case logrule.Min:
 		return c.Min, true
 	default:

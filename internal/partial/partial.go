@@ -44,15 +44,18 @@ func LayoutOf(spec logrule.Spec) Layout {
 	}
 	if spec.Type == logrule.MinuteTop && l.Groups > 0 {
 		l.Top = spec.KeyLimit
-		switch spec.Statistics[0].Kind {
+		switch st := spec.Statistics[0]; st.Kind {
+		case logrule.Count, logrule.Avg:
+			l.Weight = ByLines
+			if st.Kind == logrule.Count && st.Weight != "" {
+				l.Weight = BySum
+			}
 		case logrule.Sum, logrule.Success, logrule.Occurrences:
 			l.Weight = BySum
 		case logrule.Fail:
 			l.Weight = ByFail
 		case logrule.Max:
 			l.Weight = ByMax
-		default:
-			l.Weight = ByLines
 		}
 	}
 	return l

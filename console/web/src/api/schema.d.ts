@@ -1390,6 +1390,8 @@ export interface components {
         Column: {
             between?: components["schemas"]["BetweenRule"];
             fixed?: components["schemas"]["FixedRule"];
+            /** @description Arithmetic over columns with numbers: + - * / ( ), abs, round, min, max */
+            formula?: string;
             /** @description Column whose value is cut instead of the line */
             from?: string;
             json?: components["schemas"]["JSONRule"];
@@ -2033,6 +2035,8 @@ export interface components {
              * @enum {string}
              */
             type: "minute" | "minute_multi" | "minute_top" | "spm" | "second" | "second_multi" | "row_top" | "match";
+            /** @description Column with how many calls a line stands for: count, avg, success, fail and success_rate count these in place of lines */
+            weight_column?: string;
             /** @description Length of a window, 1s to 1h, dividing an hour; default 1m; of second types 1s, 5s, 10s, 15s or 30s, default 1s */
             window?: string;
         };

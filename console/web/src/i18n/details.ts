@@ -26,6 +26,7 @@ export const chineseDetails: Record<string, string> = {
   bad_flow_limit: '流量上限须为 0（不限制）或更大的数',
   bad_for: '次数须为 1 到 60',
   bad_format: '数值格式无效：{{message}}',
+  bad_formula: '公式无效：{{message}}',
   bad_frequency: '检查频率须为 1 分钟到 24 小时的整分钟数',
   bad_function: '取值函数无效：{{message}}',
   bad_header: '不是有效的请求头：{{message}}',

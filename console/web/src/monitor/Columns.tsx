@@ -12,12 +12,12 @@ import { freeName } from './propose'
 import { TranslationButton } from './Translation'
 import { removeColumn, renameColumn } from './spec'
 
-const kinds = ['split', 'between', 'json', 'kv', 'regex', 'fixed', 'line'] as const
+const kinds = ['split', 'between', 'json', 'kv', 'regex', 'fixed', 'line', 'formula'] as const
 
 type Kind = (typeof kinds)[number]
 
 function kindOf(c: Column): Kind {
-  return kinds.find((k) => c[k]) ?? 'line'
+  return c.formula !== undefined ? 'formula' : (kinds.find((k) => c[k]) ?? 'line')
 }
 
 /** withKind changes the kind of a rule and keeps what else is said of the column. */
@@ -38,6 +38,8 @@ function withKind({ name, from, translate }: Column, kind: Kind, delimiter: stri
       return { ...rest, fixed: { offset: 0, length: 1 } }
     case 'line':
       return { ...rest, line: true }
+    case 'formula':
+      return { name, translate, formula: '' }
   }
 }
 
@@ -90,9 +92,9 @@ export function ColumnsSection({ spec, setSpec, errors, sample, dry }: Props) {
                     <td>
                       <Select aria-label={t('editor.columns.kindOf', { name: c.name })} value={kind} style={{ width: '100%' }} onChange={(k) => replace(i, withKind(c, k, sample?.delimiter ?? ''))}
                         options={kinds.map((k) => ({ value: k, label: t(`kind.${k}`) }))} />
-                      {columns.length > 1 && (
+                      {columns.length > 1 && kind !== 'formula' && (
                         <Select aria-label={t('editor.columns.fromOf', { name: c.name })} value={c.from ?? ''} style={{ width: '100%', marginTop: 4 }} size="small" popupMatchSelectWidth={false} onChange={(f) => replace(i, { ...c, from: f || undefined })}
-                          options={[{ value: '', label: t('editor.columns.ofLine') }, ...columns.filter((x) => x.name !== c.name && x.name !== '').map((x) => ({ value: x.name, label: t('editor.columns.ofColumn', { name: x.name }) }))]} />
+                          options={[{ value: '', label: t('editor.columns.ofLine') }, ...columns.filter((x) => x.name !== c.name && x.name !== '' && x.formula === undefined).map((x) => ({ value: x.name, label: t('editor.columns.ofColumn', { name: x.name }) }))]} />
                       )}
                     </td>
                     <td>
@@ -126,7 +128,7 @@ export function ColumnsSection({ spec, setSpec, errors, sample, dry }: Props) {
 
 function RuleInputs({ column, onChange }: { column: Column; onChange: (c: Column) => void }) {
   const t = useT()
-  const { split, between, regex, json, kv, fixed } = column
+  const { split, between, regex, json, kv, fixed, formula } = column
   const label = (what: string) => `${column.name}: ${what}`
   if (split) {
     return (
@@ -186,6 +188,9 @@ function RuleInputs({ column, onChange }: { column: Column; onChange: (c: Column
         <InputNumber aria-label={label(t('rule.length'))} prefix={<span className="muted">{t('rule.length')}</span>} style={{ width: 130 }} min={1} max={100_000} precision={0} value={fixed.length} onChange={(n) => onChange({ ...column, fixed: { ...fixed, length: n ?? 1 } })} />
       </Space.Compact>
     )
+  }
+  if (formula !== undefined) {
+    return <Input aria-label={label(t('kind.formula'))} prefix={<span className="muted">=</span>} className="mono" placeholder="amount / count" title={t('rule.formula')} maxLength={500} value={formula} onChange={(e) => onChange({ ...column, formula: e.target.value })} />
   }
   return <span className="muted">{column.from ? t('rule.wholeColumn', { name: column.from }) : t('rule.line')}</span>
 }

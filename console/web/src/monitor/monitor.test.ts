@@ -115,6 +115,18 @@ describe('spec', () => {
     const d = removeColumn(spec, 0)
     expect([d.group_by, d.filters?.white, d.columns]).toEqual([['host'], [], []])
   })
+  it('renames columns in formulas, and keeps the weight where it counts', () => {
+    const f: MonitorSpec = { ...spec, columns: [{ name: 'n', line: true }, { name: 'price', formula: 'amount / n + "n" - n2' }], weight_column: 'n' }
+    expect(renameColumn(f, 0, '数量').columns?.[1]?.formula).toBe('amount / 数量 + 数量 - n2')
+    expect(renameColumn(f, 0, 'how many').columns?.[1]?.formula).toBe('amount / "how many" + "how many" - n2')
+    expect(renameColumn(f, 0, 'calls').weight_column).toBe('calls')
+    expect([cleanSpec(f).weight_column, cleanSpec({ ...f, ...withMeasure(f, 'top') }).weight_column, removeColumn(f, 0).weight_column]).toEqual(['n', undefined, undefined])
+  })
+  it('makes a monitor of the largest keys', () => {
+    const keys = cleanSpec({ ...spec, ...withMeasure({ ...spec, statistics: [{ kind: 'p99', column: 'shop' }, { kind: 'max', column: 'shop' }] }, 'keys') })
+    expect(keys).toMatchObject({ type: 'minute_top', group_by: ['shop', 'host'], statistics: [{ kind: 'max', column: 'shop' }] })
+    expect([isGrouped(keys), mayHaveRules('minute_top')]).toEqual([false, true])
+  })
   it('names series as the server does', () => {
     expect(seriesLabel('host')).toBe('c_host')
     expect(seriesLabel('http status')).toBe('http_status')

@@ -21,5 +21,5 @@ export function ruleText(c: Column, t: Translate): string {
     return t('rule.between', { left, right })
   }
   if (c.regex) return t('rule.regex', { group: c.regex.group ?? 0, pattern: c.regex.pattern })
-  return t('rule.line')
+  return c.formula !== undefined ? '= ' + c.formula : t('rule.line')
 }

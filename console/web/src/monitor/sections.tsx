@@ -157,6 +157,11 @@ export function FiguresSection({ spec, change, errors, saved }: SectionProps & {
         </Field>}
         {measure === 'keys' && <TopN spec={spec} change={change} errors={errors} most={100} label={t('top.keys')} />}
         {measure === 'top' && <TopFields spec={spec} change={change} errors={errors} />}
+        {columns.length > 0 && measure !== 'match' && measure !== 'top' && (
+          <Field label={t('editor.field.weight')} hint={t('editor.hint.weight')} bad={errors.at('spec.weight_column')}>
+            {(a) => <Select {...a} style={{ width: '100%' }} showSearch allowClear value={spec.weight_column} placeholder={t('editor.noWeight')} options={columns} onChange={(c?: string) => change({ weight_column: c })} />}
+          </Field>
+        )}
         {measure === 'service' && (
           <>
             <Field label={t('editor.field.result')} hint={t('editor.hint.result')} bad={errors.at('spec.result_column')}>

@@ -23,7 +23,7 @@ export function measureOf(type: MonitorSpec['type']): Measure {
 /** withMeasure changes what is measured and what can't stay with it. */
 export function withMeasure(s: MonitorSpec, m: Measure): Partial<MonitorSpec> {
   const own = s.statistics?.length ? s.statistics : [{ kind: 'count' as const }]
-  const bare = { result_column: undefined, time_column: undefined, top_n: undefined, sort_column: undefined, match: undefined, window: '1m' }
+  const bare = { result_column: undefined, time_column: undefined, weight_column: m === 'top' || m === 'match' ? undefined : s.weight_column, top_n: undefined, sort_column: undefined, match: undefined, window: '1m' }
   switch (m) {
     case 'service':
       return { ...bare, type: 'spm', statistics: undefined, masking: undefined }
@@ -197,12 +197,20 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     masking: keepsLines(s.type) && any(masking) ? masking : undefined,
     result_column: s.type === 'spm' ? s.result_column || undefined : undefined,
     time_column: s.type === 'spm' ? s.time_column || undefined : undefined,
+    weight_column: keepsLines(s.type) ? undefined : s.weight_column || undefined,
     key_limit: s.key_limit && s.key_limit !== defaultsOf(s.type).keys ? s.key_limit : undefined,
     flow_limit_kb_min: s.flow_limit_kb_min || undefined,
     scope: any(scope) ? scope : undefined,
     deadline_s: s.deadline_s && s.deadline_s !== defaultsOf(s.type).deadline ? s.deadline_s : undefined,
   }
   return JSON.parse(JSON.stringify(out)) as MonitorSpec
+}
+
+/** renameInFormula writes another name wherever a formula names a column. */
+export function renameInFormula(formula: string, old: string, name: string): string {
+  if (old === '' || name === '') return formula
+  const written = /^[\p{L}_][\p{L}\p{Nd}_]*$/u.test(name) ? name : `"${name}"`
+  return formula.replaceAll(/"([^"]*)"|[\p{L}_][\p{L}\p{Nd}_]*/gu, (word, quoted: string | undefined) => ((quoted ?? word) === old ? written : word))
 }
 
 /** renameColumn renames a column wherever the spec uses it. */
@@ -212,7 +220,8 @@ export function renameColumn(s: MonitorSpec, index: number, name: string): Monit
   const swap = (c: string) => (c === old && old !== '' ? name : c)
   return {
     ...s,
-    columns: s.columns?.map((c, i) => ({ ...c, from: c.from === undefined ? undefined : swap(c.from), ...(i === index ? { name } : {}) })),
+    weight_column: s.weight_column === undefined ? undefined : swap(s.weight_column),
+    columns: s.columns?.map((c, i) => ({ ...c, formula: c.formula === undefined ? undefined : renameInFormula(c.formula, old, name), from: c.from === undefined ? undefined : swap(c.from), ...(i === index ? { name } : {}) })),
     time: { ...s.time, column: s.time.column === undefined ? undefined : swap(s.time.column) },
     group_by: s.group_by?.map(swap),
     statistics: s.statistics?.map((x) => ({ ...x, column: x.column === undefined ? undefined : swap(x.column), divisor: x.divisor === undefined ? undefined : swap(x.divisor) })),
@@ -239,6 +248,7 @@ export function removeColumn(s: MonitorSpec, index: number): MonitorSpec {
     statistics: s.statistics?.map((x) => ({ ...x, column: x.column === name ? undefined : x.column, divisor: x.divisor === name ? undefined : x.divisor })),
     result_column: s.result_column === name ? undefined : s.result_column,
     time_column: s.time_column === name ? undefined : s.time_column,
+    weight_column: s.weight_column === name ? undefined : s.weight_column,
     sort_column: s.sort_column === name ? undefined : s.sort_column,
     filters: s.filters && { white: s.filters.white?.filter((r) => r.column !== name), black: s.filters.black?.filter((r) => r.column !== name) },
   }

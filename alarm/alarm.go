@@ -18,7 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/uptrace/bun"
 	"golang.org/x/sync/errgroup"
 
@@ -58,8 +57,9 @@ type Options struct {
 // Alarm is the alarm tier.
 type Alarm struct {
 	o        Options
-	parser   parser.Parser
-	monitors monitorIndex
+	monitors *monitorIndex
+	gatherer *gatherer
+	words    words
 
 	mu    sync.Mutex
 	rules map[string]*rule // by id
@@ -87,7 +87,8 @@ func New(ctx context.Context, o Options) (*Alarm, error) {
 	if err := meta.Migrate(ctx, o.DB, "alarm", alarmstate.Migrations); err != nil {
 		return nil, err
 	}
-	return &Alarm{o: o, parser: parser.NewParser(parser.Options{}), rules: map[string]*rule{}}, nil
+	monitors := &monitorIndex{}
+	return &Alarm{o: o, monitors: monitors, gatherer: newGatherer(o.Query, monitors, o.Language), words: wordsOf(o.Language), rules: map[string]*rule{}}, nil
 }
 
 // Run checks rules and delivers notices until ctx ends.
@@ -244,7 +245,7 @@ func (a *Alarm) checkRule(ctx context.Context, r *rule) {
 			a.o.Logger.Warn("alarm checks skipped, they are too long ago", "rule", r.name, "workspace", r.workspace, "resumed_at", time.UnixMilli(check))
 		}
 		over := now >= check+r.spec.Wait.D().Milliseconds()
-		d, err := a.gather(ctx, r, check, !over)
+		d, err := a.gatherer.gather(ctx, r, check, !over)
 		if errors.Is(err, errNotSettled) {
 			return
 		}

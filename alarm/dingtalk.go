@@ -98,7 +98,7 @@ var levelColours = map[string]string{"P0": "#d9363e", "P1": "#d46b08"}
 
 // markdown renders events of one type as one message.
 func (a *Alarm) markdown(events []alarmstate.Event) (title, text string) {
-	w := a.words()
+	w := a.words
 	first := events[0]
 	title = fmt.Sprintf("[%s] %s: %s", first.Level, w.state(first.Type), first.Title)
 	var b strings.Builder

@@ -35,18 +35,30 @@ type data struct {
 	labels map[string]map[string]string
 }
 
+// gatherer reads what checks are judged on: now, or of the past.
+type gatherer struct {
+	query    pharosv1.QueryServiceClient
+	monitors *monitorIndex
+	parser   parser.Parser
+	words    words
+}
+
+func newGatherer(query pharosv1.QueryServiceClient, monitors *monitorIndex, language string) *gatherer {
+	return &gatherer{query: query, monitors: monitors, parser: parser.NewParser(parser.Options{}), words: wordsOf(language)}
+}
+
 // gather reads the numbers for the check of rule that ends at checkMs. With
 // wait set it returns errNotSettled as long as a monitor's window has not settled.
-func (a *Alarm) gather(ctx context.Context, r *rule, checkMs int64, wait bool) (data, error) {
+func (g *gatherer) gather(ctx context.Context, r *rule, checkMs int64, wait bool) (data, error) {
 	d := data{labels: map[string]map[string]string{}}
 	for i, c := range r.spec.Conditions {
 		var in Input
 		var series []*pharosv1.QuerySeries
 		var err error
 		if c.Monitor != "" {
-			in, series, err = a.gatherMonitor(ctx, r.workspace, c, checkMs, wait)
+			in, series, err = g.gatherMonitor(ctx, r.workspace, c, checkMs, wait)
 		} else {
-			in, series, err = a.gatherExpr(ctx, r.workspace, c, checkMs, wait)
+			in, series, err = g.gatherExpr(ctx, r.workspace, c, checkMs, wait)
 		}
 		if errors.Is(err, errNotSettled) {
 			return data{}, err
@@ -76,15 +88,15 @@ func (a *Alarm) gather(ctx context.Context, r *rule, checkMs int64, wait bool) (
 	return d, nil
 }
 
-func (a *Alarm) gatherMonitor(ctx context.Context, workspace string, c alarmrule.Condition, checkMs int64, wait bool) (Input, []*pharosv1.QuerySeries, error) {
-	m := a.monitors.get(workspace, c.Monitor)
+func (g *gatherer) gatherMonitor(ctx context.Context, workspace string, c alarmrule.Condition, checkMs int64, wait bool) (Input, []*pharosv1.QuerySeries, error) {
+	m := g.monitors.get(workspace, c.Monitor)
 	if m == nil {
 		return Input{}, nil, fmt.Errorf("monitor %q does not exist or is disabled", c.Monitor)
 	}
 	window := m.spec.Window.D().Milliseconds()
 	start := checkMs/window*window - window
 	if m.spec.Type == logrule.Match {
-		return a.gatherMatch(ctx, workspace, m, start, c.Threshold, wait)
+		return g.gatherMatch(ctx, workspace, m, start, c.Threshold, wait)
 	}
 	stat := m.spec.Statistics[0]
 	if c.Figure != "" {
@@ -103,10 +115,10 @@ func (a *Alarm) gatherMonitor(ctx context.Context, workspace string, c alarmrule
 	}
 	in := Input{Source: expr, Unit: stat.Unit, Kind: stat.Kind}
 	var err error
-	if in.Completeness, err = a.completeness(ctx, workspace, m, start, wait); err != nil {
+	if in.Completeness, err = g.completeness(ctx, workspace, m, start, wait); err != nil {
 		return in, nil, err
 	}
-	series, err := a.query(ctx, workspace, expr, start, 1)
+	series, err := g.ask(ctx, workspace, expr, start, 1)
 	return in, series, err
 }
 
@@ -123,9 +135,9 @@ func keySelector(keys map[string][]string) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-func (a *Alarm) gatherExpr(ctx context.Context, workspace string, c alarmrule.Condition, checkMs int64, wait bool) (Input, []*pharosv1.QuerySeries, error) {
+func (g *gatherer) gatherExpr(ctx context.Context, workspace string, c alarmrule.Condition, checkMs int64, wait bool) (Input, []*pharosv1.QuerySeries, error) {
 	in := Input{Source: c.Expr, Completeness: 1}
-	tree, err := a.parser.ParseExpr(c.Expr)
+	tree, err := g.parser.ParseExpr(c.Expr)
 	if err != nil {
 		return in, nil, fmt.Errorf("cannot parse expression %q: %w", c.Expr, err)
 	}
@@ -138,14 +150,14 @@ func (a *Alarm) gatherExpr(ctx context.Context, workspace string, c alarmrule.Co
 			return nil
 		}
 		key, _, found := strings.Cut(selector.Name, ":")
-		m := a.monitors.get(workspace, key)
+		m := g.monitors.get(workspace, key)
 		if !found || m == nil || seen[key] {
 			return nil
 		}
 		seen[key] = true
 		window := m.spec.Window.D().Milliseconds()
 		var share float64
-		if share, failed = a.completeness(ctx, workspace, m, checkMs/window*window-window, wait); failed == nil {
+		if share, failed = g.completeness(ctx, workspace, m, checkMs/window*window-window, wait); failed == nil {
 			in.Completeness = min(in.Completeness, share)
 		}
 		return nil
@@ -155,20 +167,28 @@ func (a *Alarm) gatherExpr(ctx context.Context, workspace string, c alarmrule.Co
 	}
 	// The window that ends at the check is stamped with its start: just before
 	// the check it is still the newest.
-	series, err := a.query(ctx, workspace, c.Expr, checkMs-1, 0)
+	series, err := g.ask(ctx, workspace, c.Expr, checkMs-1, 0)
 	return in, series, err
 }
 
 // completeness of the monitor's window that begins at startMs.
-func (a *Alarm) completeness(ctx context.Context, workspace string, m *monitor, startMs int64, wait bool) (float64, error) {
-	w, err := a.window(ctx, workspace, m, startMs, wait)
-	return w.GetCompleteness(), err
+func (g *gatherer) completeness(ctx context.Context, workspace string, m *monitor, startMs int64, wait bool) (float64, error) {
+	w, err := g.window(ctx, workspace, m, startMs, wait)
+	if err != nil || w != nil {
+		return w.GetCompleteness(), err
+	}
+	// Compute tells of a day; of windows before that the store does.
+	series, err := g.ask(ctx, workspace, m.key+":completeness", startMs, 1)
+	if err != nil || len(series) != 1 {
+		return 0, err
+	}
+	return series[0].GetValues()[0], nil
 }
 
 // window returns the monitor's window that begins at startMs, nil if nothing is known of it.
-func (a *Alarm) window(ctx context.Context, workspace string, m *monitor, startMs int64, wait bool) (*pharosv1.WindowState, error) {
+func (g *gatherer) window(ctx context.Context, workspace string, m *monitor, startMs int64, wait bool) (*pharosv1.WindowState, error) {
 	end := startMs + m.spec.Window.D().Milliseconds()
-	resp, err := a.o.Query.MonitorWindows(ctx, &pharosv1.MonitorWindowsRequest{
+	resp, err := g.query.MonitorWindows(ctx, &pharosv1.MonitorWindowsRequest{
 		Scope: &pharosv1.Scope{Workspace: workspace}, MonitorId: m.id, StartMs: startMs, EndMs: end})
 	if err != nil {
 		return nil, fmt.Errorf("cannot read completeness of monitor %q: %w", m.key, err)
@@ -186,9 +206,9 @@ func (a *Alarm) window(ctx context.Context, workspace string, m *monitor, startM
 	return found, nil
 }
 
-// query evaluates expr at one moment. lookbackMs 0 is the default of 5 minutes.
-func (a *Alarm) query(ctx context.Context, workspace, expr string, atMs, lookbackMs int64) ([]*pharosv1.QuerySeries, error) {
-	resp, err := a.o.Query.Query(ctx, &pharosv1.QueryRequest{Scope: &pharosv1.Scope{Workspace: workspace}, Expr: expr,
+// ask evaluates expr at one moment. lookbackMs 0 is the default of 5 minutes.
+func (g *gatherer) ask(ctx context.Context, workspace, expr string, atMs, lookbackMs int64) ([]*pharosv1.QuerySeries, error) {
+	resp, err := g.query.Query(ctx, &pharosv1.QueryRequest{Scope: &pharosv1.Scope{Workspace: workspace}, Expr: expr,
 		StartMs: atMs, EndMs: atMs, LookbackMs: lookbackMs, TimeoutMs: (20 * time.Second).Milliseconds()})
 	if err != nil {
 		return nil, fmt.Errorf("cannot evaluate %q: %w", expr, err)

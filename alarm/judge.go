@@ -3,6 +3,7 @@ package alarm
 import (
 	"encoding/json"
 	"math"
+	"time"
 
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
@@ -135,6 +136,9 @@ func judgeCondition(c alarmrule.Condition, in Input, value float64, has bool, mi
 	return Unknown
 }
 
+// keyMemory is how long an object without a value keeps its alert (ALM-3).
+const keyMemory = 24 * time.Hour
+
 // step is what a verdict does to an object's run of checks.
 type step int
 
@@ -143,12 +147,16 @@ const (
 	fires
 	keepsFiring // a true check of a firing object
 	recovers
+	expires // it has had no value for keyMemory
 )
 
-// advance counts the verdict into o and says what follows. Unknown neither
-// fires nor recovers nor counts (ALM-16).
-func advance(spec alarmrule.Spec, o *alarmstate.Object, truth Truth) step {
-	switch truth {
+// advance counts the verdict of the check at ms into o and says what follows.
+// Unknown neither fires nor recovers nor counts (ALM-16).
+func advance(spec alarmrule.Spec, o *alarmstate.Object, v Verdict, ms int64) step {
+	if v.HasValue {
+		o.LastSeenMs = ms
+	}
+	switch v.Truth {
 	case True:
 		o.TrueRun, o.FalseRun = o.TrueRun+1, 0
 		if o.AlertID != "" {
@@ -163,5 +171,41 @@ func advance(spec alarmrule.Spec, o *alarmstate.Object, truth Truth) step {
 			return recovers
 		}
 	}
+	if o.AlertID != "" && !v.HasValue && o.LastSeenMs > 0 && ms-o.LastSeenMs > keyMemory.Milliseconds() {
+		return expires
+	}
 	return stays
+}
+
+// repeats reports whether a firing object is to be told of again.
+func repeats(spec alarmrule.Spec, o *alarmstate.Object, ms int64) bool {
+	every := spec.RepeatEvery.D().Milliseconds()
+	return every > 0 && ms-o.LastNoticeMs >= every
+}
+
+// forgettable reports whether nothing of an object has to be remembered for the next check.
+func forgettable(o *alarmstate.Object) bool { return o.AlertID == "" && o.TrueRun == 0 }
+
+// addObjects adds those that the data knows. A rule over monitors without keys
+// has its one object even when there is no value.
+func addObjects(objects map[string]*alarmstate.Object, ruleID string, d data) {
+	for key, labels := range d.labels {
+		if objects[key] == nil {
+			objects[key] = &alarmstate.Object{RuleID: ruleID, Object: key, Labels: labels}
+		}
+	}
+	if len(objects) == 0 {
+		objects[""] = &alarmstate.Object{RuleID: ruleID, Labels: map[string]string{}}
+	}
+}
+
+// worse is the result of a check after one more object: firing, unknown or ok.
+func worse(result string, o *alarmstate.Object, v Verdict) string {
+	switch {
+	case o.AlertID != "":
+		return "firing"
+	case v.Truth == Unknown && result == "ok":
+		return "unknown"
+	}
+	return result
 }

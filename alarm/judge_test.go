@@ -96,7 +96,7 @@ func TestAdvanceInvariants(t *testing.T) {
 		for range 100 {
 			before := o
 			truth := Truth(rng.IntN(3))
-			got := advance(spec, &o, truth)
+			got := advance(spec, &o, Verdict{Truth: truth}, 0)
 			want := stays
 			switch truth {
 			case Unknown:

@@ -99,7 +99,7 @@ func (a *Alarm) smtp(conn net.Conn, c channel.Mail, tlsConfig *tls.Config, event
 
 // mailText renders events as a MIME message; mails of one alert form a thread.
 func (a *Alarm) mailText(c channel.Mail, events []alarmstate.Event) []byte {
-	w := a.words()
+	w := a.words
 	first := events[0]
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\n", c.From, strings.Join(c.To, ", "))

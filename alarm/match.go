@@ -39,16 +39,16 @@ func matchRules(o resource.Object, m *logrule.MatchRule) []*rule {
 }
 
 // gatherMatch reads how many lines matched in the minute that begins at startMs, and the first of them.
-func (a *Alarm) gatherMatch(ctx context.Context, workspace string, m *monitor, startMs int64, threshold float64, wait bool) (Input, []*pharosv1.QuerySeries, error) {
-	in := Input{Source: m.key, Unit: a.words().lines, Kind: logrule.Count}
-	state, err := a.window(ctx, workspace, m, startMs, wait)
+func (g *gatherer) gatherMatch(ctx context.Context, workspace string, m *monitor, startMs int64, threshold float64, wait bool) (Input, []*pharosv1.QuerySeries, error) {
+	in := Input{Source: m.key, Unit: g.words.lines, Kind: logrule.Count}
+	state, err := g.window(ctx, workspace, m, startMs, wait)
 	if err != nil || state == nil {
 		return in, nil, err
 	}
 	in.Completeness = state.GetCompleteness()
 	count := float64(state.GetLines())
 	if n := m.spec.Keep(); n > 0 && count >= threshold {
-		resp, err := a.o.Query.MonitorLines(ctx, &pharosv1.MonitorLinesRequest{Scope: &pharosv1.Scope{Workspace: workspace}, MonitorId: m.id,
+		resp, err := g.query.MonitorLines(ctx, &pharosv1.MonitorLinesRequest{Scope: &pharosv1.Scope{Workspace: workspace}, MonitorId: m.id,
 			StartMs: startMs, EndMs: startMs, Order: pharosv1.LineOrder_LINE_ORDER_WINDOW, Limit: int32(n)})
 		if err != nil {
 			return in, nil, fmt.Errorf("cannot read lines of monitor %q: %w", m.key, err)

@@ -80,7 +80,7 @@ func newMatchWorld(t *testing.T, change func(*logrule.MatchRule)) (*matchWorld, 
 	w.set("Channel", "chn_1", "ops", channel.Spec{Type: channel.TypeDingTalk, DingTalk: &channel.DingTalk{URL: chat.URL + "/robot/send?access_token=abc", Secret: "SEC1"}})
 	w.set("Channel", "chn_2", "sms", channel.Spec{Type: channel.TypeWebhook, Webhook: &channel.Webhook{URL: sms.URL}})
 	f := newFixture(t, w.world)
-	f.a.o.Query = w
+	f.a.gatherer.query = w
 	return w, f, chat, sms
 }
 
@@ -127,7 +127,7 @@ func TestMatchAlarm(t *testing.T) {
 
 	// A gap is no recovery; two quiet minutes are. A restart repeats nothing.
 	f.restart()
-	f.a.o.Query = w
+	f.a.gatherer.query = w
 	f.check()
 	w.minute(f, 0.5, 0)
 	w.minute(f, 1, 0)

@@ -33,8 +33,8 @@ var languages = map[string]words{
 		ops: map[string]string{"gt": "大于", "ge": "大于等于", "lt": "小于", "le": "小于等于", "eq": "等于", "ne": "不等于"}},
 }
 
-func (a *Alarm) words() words {
-	if w, ok := languages[a.o.Language]; ok {
+func wordsOf(language string) words {
+	if w, ok := languages[language]; ok {
 		return w
 	}
 	return languages["en"]
@@ -55,8 +55,7 @@ func (w words) state(eventType string) string {
 }
 
 // message is the one line that says what happened (spec 05 §11.8).
-func (a *Alarm) message(spec alarmrule.Spec, alert alarmstate.Alert, eventType string, nowMs int64) string {
-	w := a.words()
+func (w words) message(spec alarmrule.Spec, alert alarmstate.Alert, eventType string, nowMs int64) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[%s] %s: %s", alert.Level, w.state(eventType), spec.Title)
 	if object := formatObject(alert.Labels); object != "" {

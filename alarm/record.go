@@ -16,9 +16,6 @@ import (
 	"github.com/pharos-stack/pharos/internal/meta"
 )
 
-// keyMemory is how long an object without a value keeps its alert (ALM-3).
-const keyMemory = 24 * time.Hour
-
 // record applies the check of r that ends at checkMs: it judges every object
 // and stores new states, events and queued notices in one transaction. A check
 // that is recorded already changes nothing. failure is why the data could not
@@ -82,43 +79,27 @@ func (c *check) run(ctx context.Context, d data) (result string, err error) {
 	for i := range rows {
 		objects[rows[i].Object] = &rows[i]
 	}
-	for key, labels := range d.labels {
-		if objects[key] == nil {
-			objects[key] = &alarmstate.Object{RuleID: c.rule.id, Object: key, Labels: labels}
-		}
-	}
-	// A rule over monitors without keys has its one object even when there is no value.
-	if len(objects) == 0 {
-		objects[""] = &alarmstate.Object{RuleID: c.rule.id, Labels: map[string]string{}}
-	}
+	addObjects(objects, c.rule.id, d)
 	result = "ok"
 	for _, key := range slices.Sorted(maps.Keys(objects)) {
 		o := objects[key]
 		v := judge(c.rule.spec, d.inputs, key)
-		if v.HasValue {
-			o.LastSeenMs = c.ms
-		}
 		if err := c.apply(ctx, o, v); err != nil {
 			return "", err
 		}
-		switch {
-		case o.AlertID != "":
-			result = "firing"
-		case v.Truth == Unknown && result == "ok":
-			result = "unknown"
-		}
+		result = worse(result, o, v)
 	}
 	return result, c.queue(ctx)
 }
 
 // apply moves one object on by its verdict.
 func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) error {
-	switch advance(c.rule.spec, o, v.Truth) {
+	switch advance(c.rule.spec, o, v, c.ms) {
 	case fires:
 		alert := alarmstate.Alert{ID: alarmstate.NewID("alt_"), Workspace: c.rule.workspace, RuleID: c.rule.id, Rule: c.rule.name,
 			Title: c.rule.spec.Title, Level: string(c.rule.spec.Level), State: alarmstate.Firing, Labels: o.Labels, StartedMs: c.ms,
 			Checks: 1, Conditions: v.Conditions}
-		alert.Message = c.alarm.message(c.rule.spec, alert, alarmstate.EventFiring, c.ms)
+		alert.Message = c.alarm.words.message(c.rule.spec, alert, alarmstate.EventFiring, c.ms)
 		if _, err := c.tx.NewInsert().Model(&alert).Exec(ctx); err != nil {
 			return err
 		}
@@ -134,12 +115,11 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 		}
 		alert.Checks++
 		alert.Conditions = v.Conditions
-		alert.Message = c.alarm.message(c.rule.spec, alert, alarmstate.EventRepeat, c.ms)
+		alert.Message = c.alarm.words.message(c.rule.spec, alert, alarmstate.EventRepeat, c.ms)
 		if _, err := c.tx.NewUpdate().Model(&alert).Column("checks", "conditions", "message").WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		every := c.rule.spec.RepeatEvery.D().Milliseconds()
-		notify := every > 0 && c.ms-o.LastNoticeMs >= every && alert.AcknowledgedMs == 0
+		notify := repeats(c.rule.spec, o, c.ms) && alert.AcknowledgedMs == 0
 		if notify {
 			o.LastNoticeMs = c.ms
 		}
@@ -150,14 +130,12 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 		if err := c.end(ctx, o, v, alarmstate.Recovered, alarmstate.EventRecovered); err != nil {
 			return err
 		}
-	case stays:
-		if o.AlertID != "" && !v.HasValue && o.LastSeenMs > 0 && c.ms-o.LastSeenMs > keyMemory.Milliseconds() {
-			if err := c.end(ctx, o, v, alarmstate.Closed, alarmstate.EventClosed); err != nil {
-				return err
-			}
+	case expires:
+		if err := c.end(ctx, o, v, alarmstate.Closed, alarmstate.EventClosed); err != nil {
+			return err
 		}
 	}
-	if o.AlertID == "" && o.TrueRun == 0 {
+	if forgettable(o) {
 		_, err := c.tx.NewDelete().Model(o).WherePK().Exec(ctx)
 		return err
 	}
@@ -181,7 +159,7 @@ func (c *check) end(ctx context.Context, o *alarmstate.Object, v Verdict, state,
 	}
 	alert.State, alert.EndedMs = state, c.ms
 	alert.Conditions = v.Conditions
-	alert.Message = c.alarm.message(c.rule.spec, alert, eventType, c.ms)
+	alert.Message = c.alarm.words.message(c.rule.spec, alert, eventType, c.ms)
 	if _, err := c.tx.NewUpdate().Model(&alert).Column("state", "ended_ms", "message").WherePK().Exec(ctx); err != nil {
 		return err
 	}

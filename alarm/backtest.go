@@ -2,7 +2,6 @@ package alarm
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -43,45 +42,49 @@ type Trial struct {
 type Outcome struct {
 	// Checks were made, of which Unknown could not be judged as a whole and
 	// Failed could not read their data; Failure is the last reason.
-	Checks, Unknown, Failed int
-	Failure                 string
+	Checks  int    `json:"checks" doc:"Checks that were made"`
+	Unknown int    `json:"unknown" doc:"Of these could not be judged, for data was missing or incomplete"`
+	Failed  int    `json:"failed" doc:"Of these could not read their data"`
+	Failure string `json:"failure,omitempty" doc:"Why the last of these failed"`
 	// Objects that were judged at least once.
-	Objects int
+	Objects int `json:"objects" doc:"Objects that were judged, such as keys"`
 	// Episodes are the alerts by time, at most MaxEpisodes of all.
-	Episodes []Episode
-	All      int
+	Episodes []Episode `json:"episodes" doc:"Alerts that would have been, by time, at most 500"`
+	All      int       `json:"all" doc:"How many there would have been"`
 	// Trace has the last TracedChecks checks.
-	Trace []TracedCheck
+	Trace []TracedCheck `json:"trace" doc:"The last 60 checks, with what each found"`
 }
 
 // Episode is an alert that would have been.
 type Episode struct {
-	Labels map[string]string
+	Labels map[string]string `json:"labels"`
 	// FiredMs is the check that fired; EndedMs that which recovered, 0 while it fires.
-	FiredMs, EndedMs int64
+	FiredMs int64 `json:"fired_ms"`
+	EndedMs int64 `json:"ended_ms,omitempty" doc:"Absent: it would fire still"`
 	// TrueChecks counts checks that held, Notices the messages that would have been sent.
-	TrueChecks, Notices int
+	TrueChecks int `json:"true_checks" doc:"Checks that held"`
+	Notices    int `json:"notices" doc:"Messages that each channel would have got"`
 	// Message is that of the moment when it fired.
-	Message string
+	Message string `json:"message"`
 }
 
 // TracedCheck is a check with what it judged.
 type TracedCheck struct {
-	AtMs int64
+	AtMs int64 `json:"at_ms"`
 	// Result is ok, firing, unknown or error.
-	Result string
-	Detail string
+	Result string `json:"result" enum:"ok,firing,unknown,error"`
+	Detail string `json:"detail,omitempty" doc:"Why it failed"`
 	// Objects are the first TracedObjects, those that hold before others.
-	Objects []TracedObject
-	All     int
+	Objects []TracedObject `json:"objects" doc:"At most 20, those that hold first"`
+	All     int            `json:"all" doc:"How many there were"`
 }
 
 // TracedObject is what a check found of an object.
 type TracedObject struct {
-	Labels     map[string]string
-	Truth      string
-	Firing     bool
-	Conditions []alarmstate.Condition
+	Labels     map[string]string      `json:"labels"`
+	Truth      string                 `json:"truth" enum:"true,false,unknown"`
+	Firing     bool                   `json:"firing"`
+	Conditions []alarmstate.Condition `json:"conditions"`
 }
 
 // Backtest tries a rule, which has passed WithDefaults and Validate, on data of
@@ -105,7 +108,7 @@ func Backtest(ctx context.Context, t Trial) (*Outcome, error) {
 	first := (t.FromMs + every - 1) / every * every
 	past := &pastQuery{QueryServiceClient: t.Query, stepMs: every, endMs: t.ToMs, series: map[seriesKey]*pastSeries{}, windows: map[string]*pastWindows{}}
 	run := backtest{trial: t, gatherer: newGatherer(past, monitors, t.Language), rule: &rule{id: "backtest", workspace: t.Workspace, spec: t.Spec},
-		objects: map[string]*alarmstate.Object{}, open: map[string]*Episode{}, seen: map[string]bool{}, out: &Outcome{}}
+		objects: map[string]*alarmstate.Object{}, open: map[string]*Episode{}, seen: map[string]bool{}, out: &Outcome{Episodes: []Episode{}, Trace: []TracedCheck{}}}
 	for at := first; at <= t.ToMs; at += every {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -141,7 +144,7 @@ type backtest struct {
 func (b *backtest) check(ctx context.Context, at int64, traced bool) {
 	b.out.Checks++
 	d, err := b.gatherer.gather(ctx, b.rule, at, false)
-	trace := TracedCheck{AtMs: at, Result: "ok"}
+	trace := TracedCheck{AtMs: at, Result: "ok", Objects: []TracedObject{}}
 	if err != nil {
 		b.out.Failed++
 		b.out.Failure = err.Error()
@@ -203,9 +206,4 @@ func (b *backtest) apply(o *alarmstate.Object, v Verdict, at int64) {
 		delete(b.open, o.Object)
 		o.AlertID, o.TrueRun, o.FalseRun = "", 0, 0
 	}
-}
-
-// Summary says in one line what a backtest found.
-func (o *Outcome) Summary() string {
-	return fmt.Sprintf("%d alerts in %d checks, %d unknown, %d failed", o.All, o.Checks, o.Unknown, o.Failed)
 }

@@ -148,7 +148,7 @@ func (c *Console) routes(o Options) *access.Access {
 	templates.New(o.Resources, o.Register).Routes(c.api)
 	marked := favourites.New(favouritesOf(o))
 	marked.Routes(c.api)
-	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources}).Routes(c.api)
+	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources, Query: o.Query, Clock: o.Clock}).Routes(c.api)
 	dashboards.New(dashboards.Options{Resources: o.Resources, Query: o.Query, Favourites: marked}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,

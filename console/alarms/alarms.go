@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -15,12 +16,15 @@ import (
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
 	"github.com/pharos-stack/pharos/internal/resource"
+	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
 
 // Options of Alarms.
 type Options struct {
 	DB        *bun.DB
 	Resources *resource.Store
+	Query     pharosv1.QueryServiceClient
+	Clock     func() time.Time
 }
 
 // Alarms answers the routes.
@@ -87,6 +91,7 @@ func (a *Alarms) Routes(r *api.API) {
 	api.Route(r, "listAlarmRules", "GET", all, api.NeedViewer, "List alarm rules", a.listRules)
 	api.Route(r, "createAlarmRule", "POST", all, api.NeedEditor, "Create an alarm rule", a.createRule, api.OwnValidation, api.Status(http.StatusCreated))
 	api.Route(r, "validateAlarmRule", "POST", all+":validate", api.NeedEditor, "Check a definition without saving it", a.validateRule, api.OwnValidation, api.Status(http.StatusNoContent))
+	api.Route(r, "backtestAlarmRule", "POST", all+":backtest", api.NeedEditor, "Try a rule on the past, without saving it", a.backtest)
 	api.Route(r, "getAlarmRule", "GET", item, api.NeedViewer, "Read an alarm rule", a.getRule)
 	api.Route(r, "updateAlarmRule", "PUT", item, api.NeedEditor, "Update an alarm rule", a.updateRule, api.OwnValidation)
 	api.Route(r, "deleteAlarmRule", "DELETE", item, api.NeedEditor, "Delete an alarm rule", a.deleteRule, api.Status(http.StatusNoContent))

@@ -165,13 +165,14 @@ func (e *Error) localised(requestID, acceptLanguage string) *Error {
 	if c.Details == nil {
 		c.Details = []fielderr.Error{}
 	}
-	if texts, ok := fixed[c.Code]; ok && c.Message == texts[0] && prefersChinese(acceptLanguage) {
+	if texts, ok := fixed[c.Code]; ok && c.Message == texts[0] && PrefersChinese(acceptLanguage) {
 		c.Message = texts[1]
 	}
 	return &c
 }
 
-func prefersChinese(acceptLanguage string) bool {
+// PrefersChinese reports whether the first of a header's languages is Chinese.
+func PrefersChinese(acceptLanguage string) bool {
 	first, _, _ := strings.Cut(acceptLanguage, ",")
 	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(first)), "zh")
 }

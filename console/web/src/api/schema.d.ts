@@ -392,6 +392,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/alarm_rules:backtest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try a rule on the past, without saving it */
+        post: operations["backtestAlarmRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/alarm_rules:validate": {
         parameters: {
             query?: never;
@@ -1288,6 +1305,20 @@ export interface components {
             time_ms: number;
             workspace: string;
         };
+        Backtest: {
+            /**
+             * Format: int64
+             * @description Unix milliseconds; checks up to here, at most 8 days after start
+             */
+            end: number;
+            /** @description The rule; it need not be saved */
+            spec: components["schemas"]["AlarmRuleSpec"];
+            /**
+             * Format: int64
+             * @description Unix milliseconds; checks from here on
+             */
+            start: number;
+        };
         BadLine: {
             path: string;
             /** Format: int64 */
@@ -1554,6 +1585,29 @@ export interface components {
             lines: number;
             /** Format: int64 */
             window_ms: number;
+        };
+        Episode: {
+            /**
+             * Format: int64
+             * @description Absent: it would fire still
+             */
+            ended_ms?: number;
+            /** Format: int64 */
+            fired_ms: number;
+            labels: {
+                [key: string]: string;
+            };
+            message: string;
+            /**
+             * Format: int64
+             * @description Messages that each channel would have got
+             */
+            notices: number;
+            /**
+             * Format: int64
+             * @description Checks that held
+             */
+            true_checks: number;
         };
         Error: {
             /** @description Stable lower_snake identifier */
@@ -2338,6 +2392,39 @@ export interface components {
             };
             /** @description 2 to 64 letters, digits, dots, hyphens, underscores or @ */
             username: string;
+        };
+        Outcome: {
+            /**
+             * Format: int64
+             * @description How many there would have been
+             */
+            all: number;
+            /**
+             * Format: int64
+             * @description Checks that were made
+             */
+            checks: number;
+            /** @description Alerts that would have been, by time, at most 500 */
+            episodes: components["schemas"]["Episode"][];
+            /**
+             * Format: int64
+             * @description Of these could not read their data
+             */
+            failed: number;
+            /** @description Why the last of these failed */
+            failure?: string;
+            /**
+             * Format: int64
+             * @description Objects that were judged, such as keys
+             */
+            objects: number;
+            /** @description The last 60 checks, with what each found */
+            trace: components["schemas"]["TracedCheck"][];
+            /**
+             * Format: int64
+             * @description Of these could not be judged, for data was missing or incomplete
+             */
+            unknown: number;
         };
         Overview: {
             agents: components["schemas"]["AgentCounts"];
@@ -3132,6 +3219,30 @@ export interface components {
              * @description Unless exact, the most that a key which isn't listed may have, of avg its lines; absent: nothing can be said
              */
             missed?: number;
+        };
+        TracedCheck: {
+            /**
+             * Format: int64
+             * @description How many there were
+             */
+            all: number;
+            /** Format: int64 */
+            at_ms: number;
+            /** @description Why it failed */
+            detail?: string;
+            /** @description At most 20, those that hold first */
+            objects: components["schemas"]["TracedObject"][];
+            /** @enum {string} */
+            result: "ok" | "firing" | "unknown" | "error";
+        };
+        TracedObject: {
+            conditions: components["schemas"]["JudgedCondition"][];
+            firing: boolean;
+            labels: {
+                [key: string]: string;
+            };
+            /** @enum {string} */
+            truth: "true" | "false" | "unknown";
         };
         Translation: {
             constant?: string;
@@ -7050,6 +7161,117 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Rule"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    backtestAlarmRule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Of messages: en or zh */
+                "Accept-Language"?: string;
+            };
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Backtest"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outcome"];
                 };
             };
             /** @description Bad Request */

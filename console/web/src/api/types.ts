@@ -71,6 +71,9 @@ export type Overview = S['Overview']
 
 export type Rule = S['Rule']
 export type RuleSpec = S['AlarmRuleSpec']
+export type Backtest = S['Outcome']
+export type BacktestEpisode = S['Episode']
+export type BacktestCheck = S['TracedCheck']
 export type RuleCondition = S['RuleCondition']
 export type Op = RuleCondition['op']
 export type AlarmLevel = NonNullable<RuleSpec['level']>

@@ -14,6 +14,7 @@ import { Page, Panel } from '../components/page'
 import { useT } from '../i18n'
 import { figureName, figuresOf, isGrouped, mayHaveRules, nameFrom } from '../monitor/spec'
 import { useDebounced } from '../monitor/useDebounced'
+import { Backtest } from './Backtest'
 import { ops, signs } from './conditions'
 import { RulePreview } from './RulePreview'
 
@@ -96,6 +97,9 @@ function Form({ rule, initial }: { rule?: Rule; initial: RuleSpec }) {
           </Panel>
           <Panel title={t('rule.preview')}>
             <RulePreview spec={preview} span={time.span} onZoom={(s) => time.setRange({ from: String(s.start), to: String(s.end) })} />
+          </Panel>
+          <Panel title={t('backtest.title')}>
+            <Backtest spec={clean} ready={clean.conditions.every((c) => c.monitor || c.expr)} />
           </Panel>
           <Panel title={t('rule.when')}>
             <div className="fields">

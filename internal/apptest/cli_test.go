@@ -104,6 +104,19 @@ func TestCommandLine(t *testing.T) {
 		t.Fatalf("agents: %s", out)
 	}
 
+	// A rule on what was just counted, tried on the last hour.
+	rule := "apiVersion: pharos/v1\nkind: AlarmRule\nmetadata: {name: tried}\nspec: {title: Tried, conditions: [{expr: 'sum(shop_trades:amount) > 449', op: gt, threshold: 1}]}\n"
+	Eventually(t, 2*time.Minute, func() error {
+		out, err := run(rule, "backtest", "-f", "-", "--start", "1h")
+		if err != nil || !strings.Contains(out, "1 alerts in 60 checks") || !strings.Contains(out, "[P2] firing: Tried") {
+			return fmt.Errorf("%v: %s", err, out)
+		}
+		return nil
+	})
+	if out := must("", "get", "alarm_rules"); strings.Contains(out, "tried") {
+		t.Fatalf("the trial made a rule: %s", out)
+	}
+
 	for _, c := range []struct{ yaml, want string }{
 		{"apiVersion: pharos/v1\nkind: LogMonitor\nmetadata: {name: x}\nspec:\n  title: X\n  typo: 1\n", "line 6, column 3"},
 		{"apiVersion: pharos/v1\nkind: LogMonitor\nmetadata: {name: x}\nspec: {title: X, type: minute, paths: [relative], time: {format: normal}}\n", "spec.paths[0]"},

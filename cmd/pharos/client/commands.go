@@ -24,14 +24,15 @@ import (
 
 // Commands are the client commands of pharos.
 type Commands struct {
-	Login  Login  `cmd:"" help:"Sign in and store an API token for the commands below."`
-	Apply  Apply  `cmd:"" help:"Create or update resources from YAML files or directories."`
-	Get    Get    `cmd:"" help:"Show resources: monitors, alarm_rules, channels."`
-	Delete Delete `cmd:"" help:"Delete a resource."`
-	Export Export `cmd:"" help:"Write the workspace's resources as YAML that apply accepts."`
-	Query  Query  `cmd:"" help:"Evaluate a PromQL expression now or over a range."`
-	Tail   Tail   `cmd:"" help:"Follow a log file on an agent."`
-	Agents Agents `cmd:"" help:"List agents and their state."`
+	Login    Login    `cmd:"" help:"Sign in and store an API token for the commands below."`
+	Apply    Apply    `cmd:"" help:"Create or update resources from YAML files or directories."`
+	Get      Get      `cmd:"" help:"Show resources: monitors, alarm_rules, channels."`
+	Delete   Delete   `cmd:"" help:"Delete a resource."`
+	Export   Export   `cmd:"" help:"Write the workspace's resources as YAML that apply accepts."`
+	Query    Query    `cmd:"" help:"Evaluate a PromQL expression now or over a range."`
+	Backtest Backtest `cmd:"" help:"Try an alarm rule on the past, without saving it."`
+	Tail     Tail     `cmd:"" help:"Follow a log file on an agent."`
+	Agents   Agents   `cmd:"" help:"List agents and their state."`
 }
 
 // Login stores an API token.

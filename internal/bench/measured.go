@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pharos-stack/pharos/agent/collect"
@@ -21,9 +23,17 @@ func measuredPipeline(ctx context.Context, log string, monitors int, rule string
 		return err
 	}
 	defer os.RemoveAll(dir)
-	info, err := os.Stat(log)
+	files, err := filesOf(log)
 	if err != nil {
 		return err
+	}
+	size := map[string]int64{}
+	for _, path := range files {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		size[path] = info.Size()
 	}
 	c, err := collect.New(collect.Options{DataDir: dir, Logger: slog.New(slog.DiscardHandler), Location: time.UTC})
 	if err != nil {
@@ -31,7 +41,7 @@ func measuredPipeline(ctx context.Context, log string, monitors int, rule string
 	}
 	plan := &pharosv1.Plan{Revision: 1}
 	for i := range monitors {
-		spec := benchSpec(log, rule, i).WithDefaults()
+		spec := benchSpec(files, rule, i).WithDefaults()
 		if err := spec.Validate("spec"); err != nil {
 			return err
 		}
@@ -63,13 +73,25 @@ func measuredPipeline(ctx context.Context, log string, monitors int, rule string
 		}
 		done := len(tasks) == monitors
 		for _, t := range tasks {
-			done = done && len(t.Files) == 1 && t.Files[0].ReadBytes == info.Size()
+			done = done && len(t.Files) > 0
+			for _, f := range t.Files {
+				done = done && f.ReadBytes == size[f.Path]
+			}
 		}
 		if done {
 			cancel()
 			return <-ran
 		}
 	}
+}
+
+// filesOf returns the files of a directory, or the file itself.
+func filesOf(log string) ([]string, error) {
+	info, err := os.Stat(log)
+	if err != nil || !info.IsDir() {
+		return []string{log}, err
+	}
+	return filepath.Glob(filepath.Join(log, "*.log"))
 }
 
 // acknowledge stands for compute.
@@ -86,10 +108,15 @@ func acknowledge(ctx context.Context, c *collect.Collector) {
 
 // benchSpec counts and sums by two columns, or what else the rule is named after. The i-th of several monitors looks
 // at other columns, as different monitors do.
-func benchSpec(log, rule string, i int) logrule.Spec {
-	s := logrule.Spec{Title: "bench", Type: logrule.MinuteMulti, Paths: []string{log}, StartAt: logrule.StartBeginning,
+func benchSpec(files []string, rule string, i int) logrule.Spec {
+	n := len(files)
+	s := logrule.Spec{Title: "bench", Type: logrule.MinuteMulti, Paths: files[i%n : i%n+1], StartAt: logrule.StartBeginning,
 		Time: logrule.TimeRule{Format: logrule.TimeNormal, Timezone: "UTC"}, GroupBy: []string{"goods", "method"},
 		Statistics: []logrule.Statistic{{Name: "count", Kind: logrule.Count}, {Name: "ms", Kind: logrule.Sum, Column: "ms"}}}
+	if rule == "mixed" { // fifty monitors over twenty files: each reads two, so each file has five
+		s.Paths = append(slices.Clone(s.Paths), files[(i+7)%n])
+		rule = []string{"delimiter", "delimiter", "service", "p99", "regex", "top", "records", "match", "seconds", "delimiter"}[i/n*5%10+i%5]
+	}
 	if rule == "regex" {
 		const pattern = `^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2},[^,]*,([^,]*),[^,]*,([^,]*),(\d+),`
 		for group, name := range []string{"goods", "method", "ms"} {
@@ -116,6 +143,18 @@ func benchSpec(log, rule string, i int) logrule.Spec {
 			s.Columns[1].Translate = &logrule.Translation{Script: "create => Y\npay => Y\n* => N"}
 			s.GroupBy, s.ResultColumn = []string{"goods", "result"}, "method"
 		}
+	case "top":
+		s.Type, s.GroupBy, s.Statistics = logrule.MinuteTop, []string{"user"}, []logrule.Statistic{{Kind: logrule.Sum, Column: "ms"}}
+		s.Columns = append(s.Columns, column("user", 7))
+	case "records":
+		s.Type, s.Statistics, s.SortColumn = logrule.RowTop, nil, "ms"
+	case "match":
+		s.Type, s.Statistics, s.GroupBy = logrule.Match, nil, nil
+		s.Filters.White = []logrule.FilterRow{{Column: "method", Values: []string{"refund"}}}
+		s.Columns[1] = column("method", 4)
+		s.Match = &logrule.MatchRule{Title: "refund", Level: "P2", MinLinesChat: 1}
+	case "seconds":
+		s.Type = logrule.SecondMulti
 	case "p99":
 		s.Statistics = []logrule.Statistic{{Kind: logrule.Count}, {Kind: logrule.P99, Column: "ms"}}
 	}

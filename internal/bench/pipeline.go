@@ -45,6 +45,15 @@ func (c *commands) pipeline(ctx context.Context) error {
 	if err := generate(asJSON, min(int64(c.MB)<<20, 200<<20), true); err != nil {
 		return err
 	}
+	many := filepath.Join(dir, "many")
+	if err := os.Mkdir(many, 0o755); err != nil {
+		return err
+	}
+	for i := range 20 {
+		if err := generate(filepath.Join(many, fmt.Sprintf("app-%02d.log", i)), min(int64(c.MB)<<20, 200<<20)/20, false); err != nil {
+			return err
+		}
+	}
 	progs := filepath.Join(dir, "progs")
 	if err := errors.Join(os.Mkdir(progs, 0o755), os.WriteFile(filepath.Join(progs, "trade.mtail"), []byte(mtailProgram), 0o644)); err != nil {
 		return err
@@ -71,6 +80,11 @@ func (c *commands) pipeline(ctx context.Context) error {
 		{"pharos, service indicators by 2 columns", big, ours(big, "service", 1)},
 		{"pharos, the same, the result by translation", big, ours(big, "translated", 1)},
 		{"pharos, count and 99th percentile by 2 columns", big, ours(big, "p99", 1)},
+		{"pharos, largest keys by a column of 100 million values", big, ours(big, "top", 1)},
+		{"pharos, largest records", big, ours(big, "records", 1)},
+		{"pharos, alarm on lines, one line in five matches", big, ours(big, "match", 1)},
+		{"pharos, 20 files, a monitor each", many, ours(many, "delimiter", 20)},
+		{"pharos, 20 files, 50 monitors of all types, five on each", many, ours(many, "mixed", 50)},
 		{"pharos, lines of JSON (~120 bytes)", asJSON, ours(asJSON, "json", 1)},
 		{"mawk -F, (count and sum by minute and 2 columns)", big, exec.CommandContext(ctx, "mawk", "-F,", mawkProgram, big)},
 		{"wc -l", big, exec.CommandContext(ctx, "wc", "-l", big)},
@@ -82,7 +96,7 @@ func (c *commands) pipeline(ctx context.Context) error {
 			fmt.Printf("%-58s not installed\n", r.name)
 			continue
 		}
-		info, err := os.Stat(r.file)
+		size, err := sizeOf(r.file)
 		if err != nil {
 			return err
 		}
@@ -91,13 +105,26 @@ func (c *commands) pipeline(ctx context.Context) error {
 			return err
 		}
 		// By CPU time: the same as wall time for one core, and undisturbed by neighbours.
-		rate := float64(info.Size()) / 1e6 / max(u.cpu, time.Millisecond).Seconds()
+		rate := float64(size) / 1e6 / max(u.cpu, time.Millisecond).Seconds()
 		if reference == 0 {
 			reference = rate
 		}
 		fmt.Printf("%-58s %8.0f %8.1f %8.0f\n", r.name, rate, rate/reference, u.peakMB)
 	}
 	return nil
+}
+
+// sizeOf is the size of a file, or of the files in a directory.
+func sizeOf(path string) (total int64, err error) {
+	files, err := filesOf(path)
+	for _, f := range files {
+		info, statErr := os.Stat(f)
+		if statErr != nil {
+			return 0, statErr
+		}
+		total += info.Size()
+	}
+	return total, err
 }
 
 // generate writes trade lines of a few minutes that end now, comma-separated or as JSON.

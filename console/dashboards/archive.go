@@ -72,47 +72,78 @@ func (r *run) archive(ctx context.Context) error {
 	r.cover(grid{all[len(all)-1].start, 0, 0})
 	r.data.EndMs, r.data.StepMs = to, all[0].end-all[0].start
 	windows := r.health(ctx, grid{max(all[len(all)-1].start, to-maxWindows*unit), unit, int(min(maxWindows, (to-all[len(all)-1].start)/unit))})
-	r.data.Rows = make([]Row, len(all))
-	for i, p := range all {
-		row := &r.data.Rows[i]
-		// The last row may be of a period that goes on.
-		row.StartMs, row.Settled = p.start, i > 0 && windows.settledUntil >= p.end && r.question.End >= p.end+archiveFinalAfter.Milliseconds()
-		if row.Completeness, err = r.leastComplete(ctx, p); err != nil {
-			return err
-		}
+	var labels []string
+	if r.report.Top > 0 {
+		var titles []string
+		titles, labels = r.keyed()
+		r.data.Keys = append(r.data.Keys, titles...)
 	}
 	for _, c := range r.report.Columns {
 		r.data.Columns = append(r.data.Columns, r.head(c))
-		for i, p := range all {
-			row := &r.data.Rows[i]
-			if c.Function == dashboard.Time {
-				row.Cells = append(row.Cells, Cell{})
-				continue
-			}
-			last := before
-			if i+1 < len(all) {
-				last = all[i+1]
-			}
-			v, err := r.ofPeriod(ctx, c, p, last)
-			if err != nil {
-				return err
-			}
-			row.Cells = append(row.Cells, cell(c, v))
+	}
+	for i, p := range all {
+		// The first row may be of a period that goes on.
+		row := Row{StartMs: p.start, Settled: i > 0 && windows.settledUntil >= p.end && r.question.End >= p.end+archiveFinalAfter.Milliseconds()}
+		if row.Completeness, err = r.leastComplete(ctx, p); err != nil {
+			return err
+		}
+		last := before
+		if i+1 < len(all) {
+			last = all[i+1]
+		}
+		if err := r.rowsOfPeriod(ctx, row, labels, p, last); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// ofPeriod is a column's value of a period; last is the one before, with which
-// comparisons are made.
-func (r *run) ofPeriod(ctx context.Context, c dashboard.Column, p, last stretch) (float64, error) {
-	value := func(p stretch, f dashboard.Function) (float64, error) {
-		c.Function = f
-		frame, err := r.column(ctx, c, r.totals(c), grid{p.start, p.end - p.start, 1})
-		if err != nil {
-			return 0, err
+// rowsOfPeriod adds the period's row, or those of its largest keys. last is the
+// period before, with which comparisons are made.
+func (r *run) rowsOfPeriod(ctx context.Context, row Row, labels []string, p, last stretch) error {
+	frames := make([]*frame, len(r.report.Columns))
+	var err error
+	for i, c := range r.report.Columns {
+		if c.Function == dashboard.Time {
+			continue
 		}
-		return at(frame.only(), 0), nil
+		choose := r.totals(c)
+		if len(labels) > 0 {
+			choose = r.byKey(c, labels)
+		}
+		if frames[i], err = r.ofPeriod(ctx, c, choose, p, last); err != nil {
+			return err
+		}
+	}
+	keys := [][]string{nil}
+	if len(labels) > 0 {
+		var total int
+		keys, total = largest(frames, min(r.report.Top, max(1, maxRows-len(r.data.Rows))))
+		r.data.KeysTotal = max(r.data.KeysTotal, total)
+	}
+	for _, key := range keys {
+		own := row
+		own.Key, own.Cells = key, nil
+		for i, c := range r.report.Columns {
+			switch {
+			case frames[i] == nil:
+				own.Cells = append(own.Cells, Cell{})
+			case len(labels) > 0:
+				own.Cells = append(own.Cells, cellAt(c, frames[i], key, 0))
+			default:
+				own.Cells = append(own.Cells, cell(c, at(frames[i].only(), 0)))
+			}
+		}
+		r.data.Rows = append(r.data.Rows, own)
+	}
+	return nil
+}
+
+// ofPeriod are a column's values of a period.
+func (r *run) ofPeriod(ctx context.Context, c dashboard.Column, choose func(operand) selection, p, last stretch) (*frame, error) {
+	value := func(p stretch, f dashboard.Function) (*frame, error) {
+		c.Function = f
+		return r.column(ctx, c, choose, grid{p.start, p.end - p.start, 1})
 	}
 	compare := difference
 	switch c.Function {
@@ -124,10 +155,17 @@ func (r *run) ofPeriod(ctx context.Context, c dashboard.Column, p, last stretch)
 	}
 	now, err := value(p, dashboard.Value)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	base, err := value(last, dashboard.Value)
-	return compare(now, base), err
+	if err != nil {
+		return nil, err
+	}
+	out := &frame{rows: map[string]*values{}, alone: now.alone}
+	for id, v := range now.rows {
+		out.rows[id] = &values{key: v.key, at: []float64{compare(at(v.at, 0), at(base.of(id), 0))}}
+	}
+	return out, nil
 }
 
 // leastComplete is the least completeness of the windows of a period, nil where

@@ -2,6 +2,8 @@ package dashboards
 
 import (
 	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,5 +124,50 @@ func TestArchive(t *testing.T) {
 	w.live.windows["trades"].Windows = []*pharosv1.WindowState{}
 	if d = w.ask(`{"name":"x","type":"archive_table","period":"day","time_zone":"Asia/Shanghai","sources":[{"monitor":"trades"}]}`); d.Rows[1].Settled || !d.Rows[2].Settled {
 		t.Errorf("%+v", d.Rows[:3])
+	}
+}
+
+// TestArchiveByKeys has the largest keys of each period, compared with the same key of the period before.
+func TestArchiveByKeys(t *testing.T) {
+	w := trades(t)
+	d := w.ask(`{"name":"x","type":"archive_table","period":"hour","span_s":7200,"top":2,"hidden_keys":[1],"key_titles":["Goods"],"sources":[{"monitor":"trades"}],"columns":[
+		{"name":"t","function":"time"},{"name":"n"},{"name":"change","function":"ring_diff"},{"name":"c","figure":"cost"}]}`)
+	type sums struct{ count, cost float64 }
+	hours := map[int64]map[string]*sums{}
+	for m := int64(-61); m < 0; m++ {
+		hour := int64(-1)
+		if m < -60 {
+			hour = -2
+		}
+		if hours[hour] == nil {
+			hours[hour] = map[string]*sums{}
+		}
+		for g, gn := range goods {
+			for c := range clouds {
+				x := tradesAt(g, c, m)
+				if hours[hour][gn] == nil {
+					hours[hour][gn] = &sums{}
+				}
+				hours[hour][gn].count += x.count
+				hours[hour][gn].cost += x.cost
+			}
+		}
+	}
+	var got, want []string
+	for _, r := range d.Rows {
+		hour := (r.StartMs - w.now) / (60 * minute)
+		got = append(got, fmt.Sprintf("%d %v %.10g %.8g", hour, r.Key, *r.Cells[1].Value, *r.Cells[3].Value))
+		if change := r.Cells[2].Value; hour == -1 && (change == nil || math.Abs(*change-(hours[-1][r.Key[0]].count-hours[-2][r.Key[0]].count)) > 1e-6) {
+			t.Errorf("%v changed by %v", r.Key, change)
+		}
+	}
+	for _, hour := range []int64{-1, -2} {
+		for _, gn := range []string{"plum", "pear"} { // the largest two
+			s := hours[hour][gn]
+			want = append(want, fmt.Sprintf("%d [%s] %.10g %.8g", hour, gn, s.count, s.cost/s.count))
+		}
+	}
+	if g, x := strings.Join(got, "; "), strings.Join(want, "; "); g != x || d.KeysTotal != 3 || d.Keys[0] != "Goods" {
+		t.Errorf("got  %s\nwant %s\n%d keys, %v", g, x, d.KeysTotal, d.Keys)
 	}
 }

@@ -167,7 +167,11 @@ func (m *Monitors) list(ctx context.Context, in *listIn) (*listOut, error) {
 		}
 	}
 	page, err := api.Paginate(rows, in.ListParams, func(r Monitor) string {
-		return r.Name + " " + r.Spec.Title + " " + r.Spec.Description + " " + folders.titles(r.Folder)
+		text := r.Name + " " + r.Spec.Title + " " + r.Spec.Description + " " + folders.titles(r.Folder)
+		for name, value := range r.Spec.Index {
+			text += " " + name + "=" + value
+		}
+		return text
 	}, api.Columns[Monitor]{
 		"name": api.By(func(r Monitor) string { return r.Name }), "title": api.By(func(r Monitor) string { return r.Spec.Title }),
 		"type": api.By(func(r Monitor) string { return string(r.Spec.Type) }), "app": api.By(func(r Monitor) string { return r.Spec.App }),

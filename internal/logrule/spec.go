@@ -14,6 +14,8 @@ type Spec struct {
 	Title string `json:"title" yaml:"title" doc:"Name people see" minLength:"1" maxLength:"64"`
 	// Description is free text, at most 500 characters.
 	Description string `json:"description,omitempty" yaml:"description,omitempty" maxLength:"500"`
+	// Index are names with values that people search monitors by, at most MaxIndex.
+	Index map[string]string `json:"index,omitempty" yaml:"index,omitempty" doc:"Up to 3 names with values that monitors are searched by, such as team: payments"`
 	// Type is one of the monitor types below.
 	Type Type `json:"type" yaml:"type" enum:"minute,minute_multi,minute_top,spm,second,second_multi,row_top,match" doc:"minute: figures of all lines; minute_multi: figures per key; minute_top: the keys with the largest figure; spm: common service indicators, with or without keys; second and second_multi: the same by the second, without alarms; row_top: the records with the largest numbers, with their lines; match: an alarm on matching lines"`
 	// App owns the monitor; only agents of this app read. Default "default", which covers every agent.
@@ -309,6 +311,9 @@ var ReservedLabels = []string{"tenant", "workspace", "app", "app_service", "inst
 
 // ReservedFigures are the series that stand beside every monitor's figures.
 var ReservedFigures = []string{"completeness", "keys_dropped", "throttled_bytes", "lines_late", "lines_bad", "lines_unmatched", "bad_numbers", "lost_bytes"}
+
+// MaxIndex is how many names the index of a monitor may have.
+const MaxIndex = 3
 
 // MaxDerived is how many columns may be cut out of each other in a row.
 const MaxDerived = 3

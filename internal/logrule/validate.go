@@ -2,6 +2,7 @@ package logrule
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -75,6 +76,14 @@ func (s Spec) Validate(prefix string) error {
 	}
 	if n := utf8.RuneCountInString(s.Description); n > 500 {
 		es.Add(at("description"), "too_long", "has %d characters; at most 500", n)
+	}
+	if len(s.Index) > MaxIndex {
+		es.Add(at("index"), "too_many", "has %d names; at most %d", len(s.Index), MaxIndex)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Index)) {
+		if n, v := utf8.RuneCountInString(name), utf8.RuneCountInString(s.Index[name]); n < 1 || n > 32 || v < 1 || v > 64 {
+			es.Add(at("index"), "bad_index_entry", "%q: %q; give names of 1 to 32 and values of 1 to 64 characters", name, s.Index[name])
+		}
 	}
 	switch s.Type {
 	case Minute, Second:

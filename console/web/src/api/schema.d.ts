@@ -2051,6 +2051,10 @@ export interface components {
             flow_limit_kb_min?: number;
             /** @description Columns or labels (host, ip, az, cell, ...) that form the key */
             group_by?: string[];
+            /** @description Up to 3 names with values that monitors are searched by, such as team: payments */
+            index?: {
+                [key: string]: string;
+            };
             /** Format: int64 */
             key_limit?: number;
             /** @description row_top and match: what of lines must not leave the host; all built-in masks are on by default */

@@ -18,7 +18,7 @@ const PromEditor = lazy(() => import('../components/PromEditor'))
 
 export const reportTypes = ['trend', 'table_10m', 'keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'spm_table', 'top_list', 'app_error_top', 'app_report', 'archive_table', 'table_second', 'keys_second', 'single_value', 'bar', 'pie', 'promql', 'text'] as const satisfies readonly ReportType[]
 
-const keyTypes: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'keys_second', 'top_list']
+const keyTypes: readonly ReportType[] = ['keys_now', 'keys_minutes', 'minutes_keys', 'key_map', 'keys_second', 'top_list', 'archive_table']
 
 interface Props {
   report: Report
@@ -141,7 +141,7 @@ export function ReportForm({ report: r, monitors, data, errors, onChange }: Prop
             </div>
           )}
           <div className="fields">
-            {(r.type === 'trend' || r.type === 'pie' || r.type === 'bar' || r.type === 'app_error_top' || keyTypes.includes(r.type)) && <Field label={t('report.top')} hint={r.type === 'trend' ? t('report.top.trend') : t('report.top.hint')} bad={at('top')}>{(a) => <InputNumber {...a} min={1} max={1000} value={r.top || null} onChange={(v) => change({ top: v ?? undefined })} />}</Field>}
+            {(r.type === 'trend' || r.type === 'pie' || r.type === 'bar' || r.type === 'app_error_top' || keyTypes.includes(r.type)) && <Field label={t('report.top')} hint={r.type === 'trend' ? t('report.top.trend') : r.type === 'archive_table' ? t('report.top.archive') : t('report.top.hint')} bad={at('top')}>{(a) => <InputNumber {...a} min={1} max={1000} value={r.top || null} onChange={(v) => change({ top: v ?? undefined })} />}</Field>}
             {r.type === 'archive_table' && (
               <>
                 <Field label={t('report.period')} bad={at('period')}>{(a) => <Select {...a} value={r.period ?? 'day'} options={(['hour', 'day', 'week', 'month'] as const).map((v) => ({ value: v, label: t(`period.${v}`) }))} onChange={(v) => change({ period: v })} />}</Field>

@@ -32,6 +32,7 @@ export const chineseDetails: Record<string, string> = {
   bad_header: '不是有效的请求头：{{message}}',
   bad_height: '高度须为 80 到 2000 像素，或留空',
   bad_index: 'key 列序号无效：{{message}}',
+  bad_index_entry: '自定义索引无效：{{message}}',
   bad_join: '请使用 all 或 any',
   bad_json: 'JSON 格式错误：{{message}}',
   bad_key_limit: 'key 数上限须为 1 到 100000',

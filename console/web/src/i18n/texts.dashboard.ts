@@ -157,6 +157,7 @@ export const dashboardTexts = {
   'report.width.hint': ['Of 12 columns', '共 12 栏'],
   'report.app': ['App', '应用'],
   'report.app.hint': ['default means all hosts', 'default 表示全部主机'],
+  'report.top.archive': ['Largest keys of each period; empty: the total', '每个周期最大的若干个维度；留空则只显示合计'],
   'report.view': ['A line for each', '视图'],
   'view.app': ['app', '应用'],
   'view.az': ['AZ', '可用区'],

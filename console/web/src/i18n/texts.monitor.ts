@@ -71,6 +71,8 @@ export const monitorTexts = {
   'editor.field.path': ['Log file', '日志文件'],
   'editor.field.pathN': ['Path {{n}}', '路径 {{n}}'],
   'editor.field.result': ['Result', '结果列'],
+  'editor.field.index': ['Index', '自定义索引'],
+  'editor.hint.index': ['Up to three name=value by which the list of monitors can be searched', '最多 3 个 name=value，可在监控列表中搜索'],
   'editor.field.weight': ['A line stands for', '每行次数列'],
   'editor.field.took': ['Time taken', '耗时列'],
   'editor.field.timeColumn': ['Where the time stands', '时间所在位置'],

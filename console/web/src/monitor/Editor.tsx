@@ -4,7 +4,7 @@
  * rule before saving.
  */
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
-import { App, Button, Input } from 'antd'
+import { App, Button, Input, Select } from 'antd'
 import { useEffect, useMemo, useState } from 'react'
 import { Link, useBlocker, useNavigate, useParams, useSearchParams } from 'react-router'
 import { ApiError, get, inWorkspace, post, put } from '../api/client'
@@ -20,7 +20,7 @@ import { ColumnsSection } from './Columns'
 import { FileSection, LinesSection, type Sample } from './FileSection'
 import { FiguresSection, FilterSection, TimeSection } from './sections'
 import { Result } from './Result'
-import { cleanSpec, emptySpec, nameFrom, timeFormats } from './spec'
+import { cleanSpec, emptySpec, nameFrom, timeFormats, indexOf, indexTexts } from './spec'
 import { useDebounced } from './useDebounced'
 
 export default function Editor() {
@@ -43,7 +43,7 @@ export default function Editor() {
   )
 }
 
-const shownFields = ['title', 'description', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'top_n', 'sort_column', 'match', 'masking', 'type', 'window', 'start_at', 'multiline_start', 'encoding', 'symlink_part',
+const shownFields = ['title', 'description', 'index', 'paths', 'columns', 'time', 'filters', 'group_by', 'statistics', 'result_column', 'time_column', 'top_n', 'sort_column', 'match', 'masking', 'type', 'window', 'start_at', 'multiline_start', 'encoding', 'symlink_part',
   'key_limit', 'flow_limit_kb_min', 'scope', 'deadline_s'].map((f) => 'spec.' + f).concat('name')
 
 function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: MonitorSpec; folder?: string }) {
@@ -191,6 +191,9 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
               </Field>
               <Field label={t('editor.field.description')} bad={errors.at('spec.description')} wide>
                 {(a) => <Input.TextArea {...a} autoSize={{ minRows: 1, maxRows: 4 }} value={spec.description} maxLength={500} onChange={(e) => change({ description: e.target.value })} />}
+              </Field>
+              <Field label={t('editor.field.index')} hint={t('editor.hint.index')} bad={errors.below('spec.index')} wide>
+                {(a) => <Select {...a} mode="tags" style={{ width: '100%' }} open={false} suffixIcon={null} maxCount={3} tokenSeparators={[',', ' ']} placeholder="team=payments" value={indexTexts(spec.index)} onChange={(v: string[]) => change({ index: indexOf(v) })} />}
               </Field>
             </div>
           </Panel>

@@ -4,7 +4,7 @@ import { cut, unescape, readSpaces, showSpaces } from './cut'
 import { jsonMembers } from './members'
 import { propose, wordAt } from './propose'
 import { figureQuery } from './series'
-import { figuresOf, isGrouped, mayHaveRules, withMeasure, cleanSpec, emptySpec, nameFrom, removeColumn, renameColumn, seriesLabel } from './spec'
+import { figuresOf, isGrouped, mayHaveRules, withMeasure, cleanSpec, emptySpec, nameFrom, removeColumn, renameColumn, seriesLabel, indexOf, indexTexts } from './spec'
 import { segments } from './Lines'
 
 const lines = ['2026-11-23 06:00:01,beijing,OK,￥50.5,23ms', '2026-11-23 06:00:02,上海,FAIL,￥7,140ms', 'noise']
@@ -121,6 +121,10 @@ describe('spec', () => {
     expect(renameColumn(f, 0, 'how many').columns?.[1]?.formula).toBe('amount / "how many" + "how many" - n2')
     expect(renameColumn(f, 0, 'calls').weight_column).toBe('calls')
     expect([cleanSpec(f).weight_column, cleanSpec({ ...f, ...withMeasure(f, 'top') }).weight_column, removeColumn(f, 0).weight_column]).toEqual(['n', undefined, undefined])
+  })
+  it('reads an index as it writes it', () => {
+    expect(indexOf(['team=payments', 'nonsense', 'tier: 1'])).toEqual({ team: 'payments', tier: '1' })
+    expect([indexTexts({ team: 'payments' }), indexOf([])]).toEqual([['team=payments'], undefined])
   })
   it('makes a monitor of the largest keys', () => {
     const keys = cleanSpec({ ...spec, ...withMeasure({ ...spec, statistics: [{ kind: 'p99', column: 'shop' }, { kind: 'max', column: 'shop' }] }, 'keys') })

@@ -177,6 +177,7 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
   const out: MonitorSpec = {
     title: s.title.trim(),
     description: s.description || undefined,
+    index: Object.keys(s.index ?? {}).length > 0 ? s.index : undefined,
     type: typeOf(s),
     app: s.app === 'default' ? undefined : s.app || undefined,
     disabled: s.disabled || undefined,
@@ -204,6 +205,16 @@ export function cleanSpec(s: MonitorSpec): MonitorSpec {
     deadline_s: s.deadline_s && s.deadline_s !== defaultsOf(s.type).deadline ? s.deadline_s : undefined,
   }
   return JSON.parse(JSON.stringify(out)) as MonitorSpec
+}
+
+/** indexTexts writes the index of a monitor as name=value; indexOf reads what people type. */
+export function indexTexts(index: MonitorSpec['index']): string[] {
+  return Object.entries(index ?? {}).map(([name, value]) => `${name}=${value}`)
+}
+
+export function indexOf(texts: readonly string[]): MonitorSpec['index'] {
+  const pairs = texts.map((x) => /^([^=:]+)[=:](.+)$/.exec(x)).filter((m) => m !== null)
+  return pairs.length === 0 ? undefined : Object.fromEntries(pairs.map((m) => [m[1]!.trim(), m[2]!.trim()]))
 }
 
 /** renameInFormula writes another name wherever a formula names a column. */

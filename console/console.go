@@ -20,6 +20,7 @@ import (
 	"github.com/pharos-stack/pharos/console/dashboards"
 	"github.com/pharos-stack/pharos/console/favourites"
 	"github.com/pharos-stack/pharos/console/folders"
+	"github.com/pharos-stack/pharos/console/masking"
 	"github.com/pharos-stack/pharos/console/monitors"
 	"github.com/pharos-stack/pharos/console/prom"
 	"github.com/pharos-stack/pharos/console/resources"
@@ -150,6 +151,7 @@ func (c *Console) routes(o Options) *access.Access {
 	marked.Routes(c.api)
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources, Query: o.Query, Clock: o.Clock}).Routes(c.api)
 	dashboards.New(dashboards.Options{Resources: o.Resources, Query: o.Query, Favourites: marked}).Routes(c.api)
+	masking.New(o.Resources).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,
 		RegisterAddress: agents.Reachable(o.AgentAddress), Clock: o.Clock}).Routes(c.api)

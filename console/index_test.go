@@ -17,7 +17,9 @@ func TestIndex(t *testing.T) {
 		t.Errorf("found %+v", got.Items)
 	}
 	for index, code := range map[string]string{`{"a":"1","b":"1","c":"1","d":"1"}`: "too_many", `{"a":""}`: "bad_index_entry"} {
-		var e struct{ Details []struct{ Field, Code string } }
+		var e struct {
+			Details []struct{ Field, Code string }
+		}
 		c.want(422, "POST", ws+"/monitors", monitor("x", index)).json(t, &e)
 		if len(e.Details) != 1 || e.Details[0].Field != "spec.index" || e.Details[0].Code != code {
 			t.Errorf("%s: %+v", index, e.Details)

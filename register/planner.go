@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pharos-stack/pharos/internal/enroll"
+	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/meta"
 	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -106,6 +107,10 @@ func (r *Register) monitors(ctx context.Context) ([]Monitor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list log monitors: %w", err)
 	}
+	policies, err := r.policies(ctx)
+	if err != nil {
+		return nil, err
+	}
 	problems := map[string]string{}
 	var monitors []Monitor
 	for _, o := range objects {
@@ -117,10 +122,31 @@ func (r *Register) monitors(ctx context.Context) ([]Monitor, error) {
 			}
 			continue
 		}
+		if of := policies[m.Workspace]; len(of) > 0 {
+			m.Spec.Masking = m.Spec.Masking.Under(of)
+		}
 		monitors = append(monitors, m)
 	}
 	r.problems = problems
 	return monitors, nil
+}
+
+// policies reads what must not leave hosts, by workspace, in the order of names.
+func (r *Register) policies(ctx context.Context) (map[string][]logrule.MaskingPolicy, error) {
+	objects, err := r.opts.Resources.List(ctx, resource.KindMasking, "")
+	if err != nil {
+		return nil, fmt.Errorf("cannot list masking policies: %w", err)
+	}
+	slices.SortFunc(objects, func(a, b resource.Object) int { return strings.Compare(a.Metadata.Name, b.Metadata.Name) })
+	out := map[string][]logrule.MaskingPolicy{}
+	for _, o := range objects {
+		policy, err := resource.SpecOf[logrule.MaskingPolicy](o)
+		if err != nil {
+			return nil, err // rather no new plan than one that lets through what it must not
+		}
+		out[o.Metadata.Workspace] = append(out[o.Metadata.Workspace], policy)
+	}
+	return out, nil
 }
 
 // takeOver brings the view up to date with the database, as it was at listed,

@@ -2,6 +2,7 @@ package register
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pharos-stack/pharos/internal/enroll"
 	"github.com/pharos-stack/pharos/internal/logrule"
+	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -322,4 +324,42 @@ func TestVesselTokenIsRenewed(t *testing.T) {
 		defer a.mu.Unlock()
 		return len(a.vessels) >= 3 && a.vessels[0].GetToken() != a.vessels[2].GetToken()
 	})
+}
+
+// TestMaskingPolicyIsInEveryPlan: agents mask what the workspace says, whatever
+// a monitor says, as soon as a policy is there and until it is gone.
+func TestMaskingPolicyIsInEveryPlan(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.join("a")
+	monitors := map[string]logrule.Spec{"m1": spec(nil)}
+	masking := func() logrule.Masking {
+		var s logrule.Spec
+		if tasks := a.plan(2).GetTasks(); len(tasks) == 2 {
+			if err := json.Unmarshal(tasks[1].GetLog().GetSpecJson(), &s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.Masking
+	}
+	policy := func(workspace string) resource.Object {
+		return resource.Object{Metadata: resource.Metadata{Name: "p", Workspace: workspace}, Spec: json.RawMessage(`{"title":"P","replace":[{"pattern":"secret","with":"*"}]}`)}
+	}
+	w.set(func() { w.masking = []resource.Object{policy("another")} })
+	w.define(monitors)
+	eventually(t, "plan without a policy", func() bool { m := masking(); return !m.Enforced && len(m.Replace) == 0 })
+	w.set(func() { w.masking = append(w.masking, policy("ws")) })
+	w.define(monitors)
+	eventually(t, "plan with the policy", func() bool {
+		m := masking()
+		return m.Enforced && len(m.Replace) == 1 && m.Replace[0].Pattern == "secret"
+	})
+	w.set(func() { w.masking = nil })
+	w.define(monitors)
+	eventually(t, "plan without the policy", func() bool { return !masking().Enforced })
+}
+
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
 }

@@ -24,7 +24,7 @@ func New(store *resource.Store) *Resources { return &Resources{store} }
 // Item is a resource as in YAML.
 type Item struct {
 	APIVersion string       `json:"apiVersion" enum:"pharos/v1"`
-	Kind       string       `json:"kind" enum:"Folder,LogMonitor,Channel,AlarmRule,Dashboard"`
+	Kind       string       `json:"kind" enum:"Masking,Folder,LogMonitor,Channel,AlarmRule,Dashboard"`
 	Metadata   ItemMetadata `json:"metadata"`
 	Spec       any          `json:"spec" doc:"See /api/schemas/{kind}.json"`
 }

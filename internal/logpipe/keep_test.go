@@ -193,3 +193,25 @@ func TestMatchKeepsTheFirstLines(t *testing.T) {
 		}
 	}
 }
+
+// TestPolicyMasksSamples: where the workspace has a policy, samples of lines that
+// could not be used are masked, also of monitors that keep no lines.
+func TestPolicyMasksSamples(t *testing.T) {
+	spec := logrule.Spec{Title: "m", Type: logrule.Minute, Paths: []string{"/x"}, Time: logrule.TimeRule{Format: logrule.TimeNormal},
+		Columns: []logrule.Column{split("fee", 1)}, Statistics: []logrule.Statistic{{Kind: logrule.Sum, Column: "fee"}}}
+	for _, enforced := range []bool{false, true} {
+		if enforced {
+			spec.Masking = spec.Masking.Under([]logrule.MaskingPolicy{{Replace: []logrule.Replacement{{Pattern: `pin \d+`, With: "pin *"}}}})
+		}
+		task := mustTask(t, spec)
+		fs := FileState{Path: "/x"}
+		NewGroup([]*Task{task}).Process(&fs, []byte("2026-11-23 10:00:05,much,tel 13812345678 pin 1234\n"), benchNow)
+		samples := task.BadSamples()
+		if len(samples) != 1 {
+			t.Fatalf("%d samples", len(samples))
+		}
+		if masked := strings.Contains(samples[0].Text, "138****5678 pin *"); masked != enforced {
+			t.Errorf("enforced is %t, the sample is %q", enforced, samples[0].Text)
+		}
+	}
+}

@@ -27,6 +27,7 @@ type Program struct {
 	inputs   []input
 	figures  []figure
 	keeper   *keeper // nil: no lines are kept
+	masker   *masker // of samples; nil: they stay as they are
 }
 
 // input is a number that each line contributes.
@@ -127,6 +128,13 @@ func Compile(spec logrule.Spec) (*Program, error) {
 	p.layout = partial.LayoutOf(spec)
 	if p.keeper, err = newKeeper(spec); err != nil {
 		return nil, err
+	}
+	if m := spec.Masking; p.keeper != nil {
+		p.masker = p.keeper.masker
+	} else if m.Enforced {
+		if p.masker, err = newMasker(m); err != nil {
+			return nil, fmt.Errorf("cannot compile masking: %w", err)
+		}
 	}
 	if _, err := compileMatcher(spec.MultilineStart); err != nil {
 		return nil, fmt.Errorf("cannot compile multiline_start: %w", err)

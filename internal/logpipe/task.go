@@ -158,12 +158,9 @@ func (c *Counters) sub(o Counters) {
 }
 
 // BadSamples returns up to four recent lines for each reason they could not be
-// used for, masked if the rule keeps lines.
+// used for, masked if the rule keeps lines or the workspace has a policy.
 func (t *Task) BadSamples() []BadLine {
-	if t.p.keeper != nil {
-		return t.samples.lines(t.p.keeper.masker)
-	}
-	return t.samples.lines(nil)
+	return t.samples.lines(t.p.masker)
 }
 
 func (t *Task) search(startMs int64) (int, bool) {

@@ -1,6 +1,7 @@
 package logrule
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -52,6 +53,9 @@ var Masks = []Mask{MaskMobile, MaskIDCard, MaskBankCard, MaskEmail}
 type Masking struct {
 	Without []Mask        `json:"without,omitempty" yaml:"without,omitempty" maxItems:"4" doc:"Built-in masks that are switched off: mobile, id_card, bank_card, email; all others are on"`
 	Replace []Replacement `json:"replace,omitempty" yaml:"replace,omitempty" maxItems:"10" doc:"Replacements of one's own, applied in their order before the built-in masks"`
+	// Enforced is set in plans where the workspace has a policy: then samples of
+	// lines that could not be used are masked whatever the type.
+	Enforced bool `json:"enforced,omitempty" yaml:"-" doc:"Set by the server in plans where the workspace has a masking policy"`
 }
 
 // Replacement puts With in place of what Pattern finds.
@@ -176,24 +180,36 @@ func (s Spec) validateTop(es *fielderr.Errors, at func(string, ...any) string) {
 
 func (s Spec) validateMasking(es *fielderr.Errors, at func(string, ...any) string) {
 	m := s.Masking
-	if !s.Type.KeepsLines() {
+	if !s.Type.KeepsLines() && !m.Enforced {
 		if len(m.Without) > 0 || len(m.Replace) > 0 {
 			es.Add(at("masking"), "not_used", "type %s keeps no lines; remove masking or use row_top or match", s.Type)
 		}
 		return
 	}
-	for i, name := range m.Without {
+	validateMasks(es, at("masking.without"), m.Without)
+	most := MaxMasks
+	if m.Enforced {
+		most = len(m.Replace) // each policy was checked by itself
+	}
+	validateReplacements(es, at("masking.replace"), m.Replace, most)
+}
+
+func validateMasks(es *fielderr.Errors, field string, masks []Mask) {
+	for i, name := range masks {
 		if !slices.Contains(Masks, name) {
-			es.Add(at("masking.without[%d]", i), "bad_mask", "%q is not a mask; use mobile, id_card, bank_card or email", name)
+			es.Add(fmt.Sprintf("%s[%d]", field, i), "bad_mask", "%q is not a mask; use mobile, id_card, bank_card or email", name)
 		}
 	}
-	if len(m.Replace) > MaxMasks {
-		es.Add(at("masking.replace"), "too_many", "has %d replacements; at most %d", len(m.Replace), MaxMasks)
+}
+
+func validateReplacements(es *fielderr.Errors, field string, list []Replacement, most int) {
+	if len(list) > most {
+		es.Add(field, "too_many", "has %d replacements; at most %d", len(list), most)
 	}
-	for i, r := range m.Replace {
-		validatePattern(es, at("masking.replace[%d].pattern", i), r.Pattern, 500)
+	for i, r := range list {
+		validatePattern(es, fmt.Sprintf("%s[%d].pattern", field, i), r.Pattern, 500)
 		if len(r.With) > 200 {
-			es.Add(at("masking.replace[%d].with", i), "too_long", "has %d bytes; at most 200", len(r.With))
+			es.Add(fmt.Sprintf("%s[%d].with", field, i), "too_long", "has %d bytes; at most 200", len(r.With))
 		}
 	}
 }

@@ -21,6 +21,7 @@ const (
 	KindAlarmRule  = "AlarmRule"
 	KindDashboard  = "Dashboard"
 	KindFolder     = "Folder"
+	KindMasking    = "Masking"
 )
 
 // Builtin returns the kinds of the product. Compile tells whether a monitor's
@@ -79,7 +80,7 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 	}
 	notice := NewKind[channel.Spec](KindChannel, "chn_")
 	notice.Change = keepMailPassword
-	return []Kind{folder, monitor, notice, rule, dashboardKind()}
+	return []Kind{NewKind[logrule.MaskingPolicy](KindMasking, "msk_"), folder, monitor, notice, rule, dashboardKind()}
 }
 
 func dashboardKind() Kind {

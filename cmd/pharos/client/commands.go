@@ -186,7 +186,7 @@ func parse(source string, text []byte) ([]resource.Object, error) {
 }
 
 // collections are the kinds by the name of their list in the API.
-var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "folders": "Folder", "dashboards": "Dashboard"}
+var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "folders": "Folder", "dashboards": "Dashboard", "masking": "Masking"}
 
 // collection accepts a list's name or a kind.
 func collection(name string) (string, error) {
@@ -195,7 +195,7 @@ func collection(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels, dashboards or folders", name)
+	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels, dashboards, folders or masking", name)
 }
 
 // Get shows resources.

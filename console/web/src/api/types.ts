@@ -70,6 +70,7 @@ export type AgentTask = S['Task']
 export type Overview = S['Overview']
 
 export type Rule = S['Rule']
+export type MaskingPolicy = S['Policy']
 export type RuleSpec = S['AlarmRuleSpec']
 export type Backtest = S['Outcome']
 export type BacktestEpisode = S['Episode']

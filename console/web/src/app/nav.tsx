@@ -1,6 +1,6 @@
 /** The sections of the console: what the left navigation, search and the g keys know. Only what exists is listed. */
 import {
-  AlertOutlined, ApiOutlined, AuditOutlined, CloudServerOutlined, ClusterOutlined, CodeOutlined, DashboardOutlined, DeploymentUnitOutlined, FileSearchOutlined,
+  AlertOutlined, ApiOutlined, AuditOutlined, CloudServerOutlined, ClusterOutlined, CodeOutlined, DashboardOutlined, DeploymentUnitOutlined, EyeInvisibleOutlined, FileSearchOutlined,
   HomeOutlined, KeyOutlined, NotificationOutlined, SendOutlined, TeamOutlined, UsbOutlined,
 } from '@ant-design/icons'
 import type { ReactNode } from 'react'
@@ -29,6 +29,7 @@ export const sections: Section[] = [
   { path: 'hosts', text: 'nav.hosts', icon: <CloudServerOutlined />, key: 'o', group: 'nav.group.machines' },
   { path: 'join', text: 'nav.join', icon: <UsbOutlined />, key: 'j', group: 'nav.group.machines', admin: true },
   { path: 'tokens', text: 'nav.tokens', icon: <KeyOutlined />, key: 't', group: 'nav.group.settings' },
+  { path: 'masking', text: 'nav.masking', icon: <EyeInvisibleOutlined />, key: 'k', group: 'nav.group.settings' },
   { path: 'users', text: 'nav.users', icon: <TeamOutlined />, key: 'u', group: 'nav.group.settings', admin: true },
   { path: 'workspaces', text: 'nav.workspaces', icon: <DeploymentUnitOutlined />, key: 'w', group: 'nav.group.settings', admin: true },
   { path: 'audit', text: 'nav.audit', icon: <AuditOutlined />, key: 'l', group: 'nav.group.settings', admin: true },

@@ -57,6 +57,7 @@ export const commonTexts = {
   'nav.join': ['Add an agent', '接入代理'],
   'nav.monitors': ['Log monitors', '日志监控'],
   'nav.rules': ['Alarm rules', '告警规则'],
+  'nav.masking': ['Masking', '日志脱敏'],
   'nav.tokens': ['API tokens', 'API 令牌'],
   'nav.users': ['Users', '用户'],
   'nav.workspaces': ['Workspaces', '工作空间'],

@@ -7,6 +7,7 @@ import { get, inWorkspace } from '../api/client'
 import type { Channel, List, MonitorSpec } from '../api/types'
 import { useWorkspace } from '../app/url'
 import { Field } from '../components/Field'
+import type { FieldErrors } from '../components/fieldErrors'
 import { useT } from '../i18n'
 import type { SectionProps } from './sections'
 
@@ -96,8 +97,6 @@ export function MatchFields({ spec, change, errors }: SectionProps) {
   )
 }
 
-const masks = ['mobile', 'id_card', 'bank_card', 'email'] as const
-
 /** MaskFields say what of kept lines never leaves the machine. */
 export function MaskFields({ spec, change, errors }: SectionProps) {
   const t = useT()
@@ -112,21 +111,35 @@ export function MaskFields({ spec, change, errors }: SectionProps) {
             options={masks.map((m, i) => ({ value: m, label: t(`mask.${m}`), id: i === 0 ? a.id : undefined }))} />
         )}
       </Field>
-      {replace.map((r, i) => {
-        const bad = errors.below(`spec.masking.replace[${i}]`)
+      <Replacements list={replace} path="spec.masking.replace" errors={errors} onChange={(list) => set({ replace: list })} />
+    </div>
+  )
+}
+
+export const masks = ['mobile', 'id_card', 'bank_card', 'email'] as const
+
+export type Replacement = NonNullable<NonNullable<MonitorSpec['masking']>['replace']>[number]
+
+/** Replacements are patterns with what stands in their place. */
+export function Replacements({ list, path, errors, onChange }: { list: readonly Replacement[]; path: string; errors: FieldErrors; onChange: (list: Replacement[]) => void }) {
+  const t = useT()
+  return (
+    <>
+      {list.map((r, i) => {
+        const bad = errors.below(`${path}[${i}]`)
         return (
           <div key={i} style={{ marginTop: 8 }}>
             <div className="row" style={{ flexWrap: 'nowrap' }}>
-              <Input className="mono" aria-label={t('mask.pattern', { n: i + 1 })} placeholder="token=\w+" maxLength={500} status={bad && 'error'} value={r.pattern} onChange={(e) => set({ replace: replace.map((x, j) => (j === i ? { ...x, pattern: e.target.value } : x)) })} />
+              <Input className="mono" aria-label={t('mask.pattern', { n: i + 1 })} placeholder="token=\w+" maxLength={500} status={bad && 'error'} value={r.pattern} onChange={(e) => onChange(list.map((x, j) => (j === i ? { ...x, pattern: e.target.value } : x)))} />
               <span className="nowrap" aria-hidden>→</span>
-              <Input className="mono" aria-label={t('mask.with', { n: i + 1 })} placeholder="token=***" maxLength={200} value={r.with ?? ''} onChange={(e) => set({ replace: replace.map((x, j) => (j === i ? { ...x, with: e.target.value } : x)) })} />
-              <Button type="text" icon={<DeleteOutlined />} aria-label={t('mask.remove', { n: i + 1 })} onClick={() => set({ replace: replace.filter((_, j) => j !== i) })} />
+              <Input className="mono" aria-label={t('mask.with', { n: i + 1 })} placeholder="token=***" maxLength={200} value={r.with ?? ''} onChange={(e) => onChange(list.map((x, j) => (j === i ? { ...x, with: e.target.value } : x)))} />
+              <Button type="text" icon={<DeleteOutlined />} aria-label={t('mask.remove', { n: i + 1 })} onClick={() => onChange(list.filter((_, j) => j !== i))} />
             </div>
             {bad && <div className="field"><div className="bad" role="alert">{bad}</div></div>}
           </div>
         )
       })}
-      {replace.length < 10 && <Button style={{ marginTop: 8 }} icon={<PlusOutlined />} onClick={() => set({ replace: [...replace, { pattern: '', with: '***' }] })}>{t('mask.add')}</Button>}
-    </div>
+      {list.length < 10 && <Button style={{ marginTop: 8 }} icon={<PlusOutlined />} onClick={() => onChange([...list, { pattern: '', with: '***' }])}>{t('mask.add')}</Button>}
+    </>
   )
 }

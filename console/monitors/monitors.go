@@ -40,8 +40,9 @@ func New(o Options) *Monitors {
 // Monitor is a log monitor with its state.
 type Monitor struct {
 	api.Meta
-	Spec   logrule.Spec  `json:"spec"`
-	Status MonitorStatus `json:"status"`
+	Spec     logrule.Spec  `json:"spec"`
+	Status   MonitorStatus `json:"status"`
+	Warnings []string      `json:"warnings,omitempty" doc:"Names in the scope that no agent has, when it was saved"`
 }
 
 // MonitorStatus tells how a monitor is doing.
@@ -93,12 +94,14 @@ type listOut struct{ Body api.Page[Monitor] }
 
 type createIn struct {
 	api.InWorkspace
-	Body api.Definition[MonitorInput]
+	Force bool `query:"force" doc:"Save although no known agent is in scope"`
+	Body  api.Definition[MonitorInput]
 }
 
 type updateIn struct {
 	One
-	Body api.Definition[MonitorInput]
+	Force bool `query:"force" doc:"Save although no known agent is in scope"`
+	Body  api.Definition[MonitorInput]
 }
 
 type deleteIn struct {
@@ -208,8 +211,21 @@ func (m *Monitors) create(ctx context.Context, in *createIn) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
+	warnings, err := m.checkScope(ctx, o, in.Force)
+	if err != nil {
+		return nil, err
+	}
 	o, err = m.Resources.Create(ctx, api.Actor(ctx), o)
-	return m.answer(ctx, o, err)
+	return m.warned(ctx, o, warnings, err)
+}
+
+// warned is answer with warnings about the scope.
+func (m *Monitors) warned(ctx context.Context, o resource.Object, warnings []string, err error) (*body, error) {
+	out, err := m.answer(ctx, o, err)
+	if err == nil {
+		out.Body.Warnings = warnings
+	}
+	return out, err
 }
 
 func (m *Monitors) update(ctx context.Context, in *updateIn) (*body, error) {
@@ -217,8 +233,12 @@ func (m *Monitors) update(ctx context.Context, in *updateIn) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
+	warnings, err := m.checkScope(ctx, o, in.Force)
+	if err != nil {
+		return nil, err
+	}
 	o, err = m.Resources.Update(ctx, api.Actor(ctx), o)
-	return m.answer(ctx, o, err)
+	return m.warned(ctx, o, warnings, err)
 }
 
 func (m *Monitors) delete(ctx context.Context, in *deleteIn) (*struct{}, error) {

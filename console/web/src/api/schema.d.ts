@@ -2257,6 +2257,8 @@ export interface components {
              * @description Send it back with an update
              */
             version: number;
+            /** @description Names in the scope that no agent has, when it was saved */
+            warnings?: string[];
             workspace: string;
         };
         MonitorAgent: {
@@ -11361,7 +11363,10 @@ export interface operations {
     };
     createMonitor: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Save although no known agent is in scope */
+                force?: boolean;
+            };
             header?: never;
             path: {
                 /** @description Name of the workspace */
@@ -11574,7 +11579,10 @@ export interface operations {
     };
     updateMonitor: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Save although no known agent is in scope */
+                force?: boolean;
+            };
             header?: never;
             path: {
                 /** @description Name of the workspace */
@@ -13092,7 +13100,10 @@ export interface operations {
     };
     validateMonitor: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Save although no known agent is in scope */
+                force?: boolean;
+            };
             header?: never;
             path: {
                 /** @description Name of the workspace */

@@ -38,6 +38,7 @@ export const chineseDetails: Record<string, string> = {
   bad_key_limit: 'key 数上限须为 1 到 100000',
   bad_kind: '类型无效：{{message}}',
   bad_level: '级别无效，请使用 P0（最严重）到 P4',
+  scope_empty: '采集范围内没有任何代理，请检查名称，或选择仍然保存',
   masks_required: '请至少选择一种打码或添加一条替换规则',
   bad_mask: '打码类型无效，请使用 mobile、id_card、bank_card 或 email',
   bad_match_level: '级别无效，请使用 P0（最严重）、P1 或 P2',

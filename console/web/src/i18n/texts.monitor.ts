@@ -119,6 +119,7 @@ export const monitorTexts = {
   'editor.propose.none': ['No rule fits this selection. Mark a whole word or value.', '没有合适的规则，请选中完整的字段。'],
   'editor.propose.title': ['Make this a column', '设为列'],
   'editor.removePath': ['Remove path {{n}}', '移除路径 {{n}}'],
+  'editor.saveAnyway': ['Save it all the same', '仍然保存'],
   'editor.saveFailed': ['Not saved', '未能保存'],
   'editor.saved': ['{{name}} saved. The first figures come within a minute.', '{{name}} 已保存，一分钟内会出现首批数据。'],
   'editor.space': ['space', '空格'],

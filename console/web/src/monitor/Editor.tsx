@@ -104,15 +104,18 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
     enabled: runnable, retry: false, gcTime: 60_000, placeholderData: keepPreviousData,
   })
   const save = useMutation({
-    mutationFn: () =>
-      monitor
-        ? put<Monitor>(inWorkspace(workspace, 'monitors', monitor.name), { version: monitor.version, spec: clean })
-        : post<Monitor>(inWorkspace(workspace, 'monitors'), { name, folder, spec: clean }),
+    mutationFn: (force: boolean) => {
+      const how = force ? '?force=true' : ''
+      return monitor
+        ? put<Monitor>(inWorkspace(workspace, 'monitors', monitor.name) + how, { version: monitor.version, spec: clean })
+        : post<Monitor>(inWorkspace(workspace, 'monitors') + how, { name, folder, spec: clean })
+    },
     onSuccess: (m) => {
       setSaved(true)
       void client.invalidateQueries({ queryKey: ['monitors'] })
       void client.removeQueries({ queryKey: ['monitor', workspace, m?.name ?? name] })
       void message.success(t('editor.saved', { name: m?.name ?? name }))
+      for (const w of m?.warnings ?? []) void message.warning(w, 8)
     },
     onError: (e) => void message.error(errorText(e, t)),
   })
@@ -132,6 +135,7 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
     return dry.isFetching ? new FieldErrors() : FieldErrors.of(dry.error)
   }, [save.error, dry.error, dry.isFetching])
   const rest = errors.rest(shownFields)
+  const emptyScope = save.error instanceof ApiError && save.error.details.some((d) => d.code === 'scope_empty')
   const ready = clean.paths.length > 0 && clean.title !== '' && name !== ''
 
   return (
@@ -140,7 +144,7 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
       actions={
         <>
           <Link to={monitor ? `${base}/${monitor.name}` : base}><Button>{t('action.cancel')}</Button></Link>
-          <Button type="primary" loading={save.isPending} disabled={!ready} title={ready ? undefined : t('editor.notReady')} onClick={() => save.mutate()}>
+          <Button type="primary" loading={save.isPending} disabled={!ready} title={ready ? undefined : t('editor.notReady')} onClick={() => save.mutate(false)}>
             {monitor ? t('action.save') : t('editor.create')}
           </Button>
         </>
@@ -148,6 +152,7 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
     >
       {save.isError && (
         <div style={{ marginBottom: 16 }}>
+          {emptyScope && <Button style={{ marginBottom: 8 }} onClick={() => save.mutate(true)}>{t('editor.saveAnyway')}</Button>}
           {rest.length > 0 || !errors.any ? <ErrorNote error={save.error} title={t('editor.saveFailed')} /> : <ErrorNote error={new Error(t('editor.fixFields'))} title={t('editor.saveFailed')} />}
         </div>
       )}

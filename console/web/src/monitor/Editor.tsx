@@ -153,7 +153,7 @@ function Form({ monitor, initial, folder }: { monitor?: Monitor; initial: Monito
       {save.isError && (
         <div style={{ marginBottom: 16 }}>
           {emptyScope && <Button style={{ marginBottom: 8 }} onClick={() => save.mutate(true)}>{t('editor.saveAnyway')}</Button>}
-          {rest.length > 0 || !errors.any ? <ErrorNote error={save.error} title={t('editor.saveFailed')} /> : <ErrorNote error={new Error(t('editor.fixFields'))} title={t('editor.saveFailed')} />}
+          {emptyScope || rest.length > 0 || !errors.any ? <ErrorNote error={save.error} title={t('editor.saveFailed')} /> : <ErrorNote error={new Error(t('editor.fixFields'))} title={t('editor.saveFailed')} />}
         </div>
       )}
       <Panel id="files" title={<Step n={1} text={t('editor.step.file')} />} label={t('editor.step.file')}>

@@ -1,7 +1,8 @@
 /**
  * The examples of the handbook, set up by hand in a real browser: toll
  * stations (cars at one station, cars by station, service indicators by
- * station) and goods sold. What a dashboard, set up by hand too, then shows
+ * station, the plates that paid most, the dearest passages, an alarm on a
+ * plate) and goods sold. What a dashboard, set up by hand too, then shows
  * must equal a count of the files made here.
  *
  *   node examples.mjs PHAROS DIR    DIR is empty and gets data, logs and pictures
@@ -13,6 +14,7 @@ import { choose, must, run, signIn, until } from './browser.mjs'
 
 const minute = 60_000
 const minutes = 4
+const watched = '浙A10007'
 
 /** files writes both logs over the last full minutes and counts what is in them. */
 function files(dir) {
@@ -22,7 +24,7 @@ function files(dir) {
   const goods = ['food', 'book', 'toy']
   const toll = []
   const sold = []
-  const want = { first, cars: {}, stations: {}, goods: {} }
+  const want = { first, cars: {}, stations: {}, goods: {}, plates: {}, fees: [], seen: {} }
   const two = (n) => String(n).padStart(2, '0')
   for (let i = 0; i < minutes * 900; i++) {
     // Uneven, so that a number in a wrong place shows.
@@ -33,7 +35,13 @@ function files(dir) {
     const station = stations[i % 7 < 4 ? 0 : i % 7 < 6 ? 1 : 2]
     const ms = 20 + ((i * 13) % 400)
     const ok = i % 11 !== 0
-    toll.push(`${time},浙A${10_000 + ((i * 7) % 80_000)},${station},G${1 + (i % 5)},hangzhou,${5 + (i % 76)},${ms},${ok ? 'Y' : 'N'}`)
+    const plate = `浙A${10_000 + ((i * 7) % 900)}`
+    const fee = 5 + ((i * 31) % 761)
+    toll.push(`${time},${plate},${station},G${1 + (i % 5)},hangzhou,${fee},${ms},${ok ? 'Y' : 'N'}`)
+    const paid = (want.plates[m] ??= {})
+    paid[plate] = (paid[plate] ?? 0) + fee
+    want.fees.push({ fee, line: toll.at(-1) })
+    if (plate === watched) want.seen[m] = (want.seen[m] ?? 0) + 1
     if (station === stations[0]) want.cars[m] = (want.cars[m] ?? 0) + 1
     const s = ((want.stations[m] ??= {})[station] ??= { total: 0, success: 0, ms: 0 })
     s.total++
@@ -59,6 +67,7 @@ await run({
     const want = files(join(dir, 'logs'))
     await monitors(given, want)
     await dashboard(given, want)
+    await lists(given, want)
   },
 })
 
@@ -83,7 +92,7 @@ async function monitors({ page, http, say }, want) {
     await choose(page, label('Start in files that exist already'), 'From the beginning')
     await more(region('Keys and figures'))
     await label('Title', region('Name')).fill(title)
-    await until(`a dry run of ${title}`, 20, async () => (await page.getByRole('table', { name: 'Figures of the dry run' }).count()) === 1)
+    await until(`a dry run of ${title}`, 20, async () => (await page.getByText(/of \d+ lines counted/).count()) === 1)
     await button('Create monitor').click()
     await page.waitForURL(/monitors\/\w+\?from=/)
     say(`created: ${title}`)
@@ -102,6 +111,26 @@ async function monitors({ page, http, say }, want) {
     await choose(page, label('Group by', keys), 'station')
     await choose(page, label('Result', keys), 'result')
     await choose(page, label('Time taken', keys), 'took')
+  })
+  await create('Plates that paid most', want.toll, { c2: 'plate', c6: 'fee' }, async (keys) => {
+    await keys.getByText('Largest keys', { exact: true }).click()
+    await choose(page, label('Group by', keys), 'plate')
+    await choose(page, label('Figure 1: Figure', keys), 'Sum')
+    await choose(page, label('Figure 1: Of column', keys), 'fee')
+  })
+  await create('Dearest passages', want.toll, { c3: 'station', c6: 'fee' }, async (keys) => {
+    await keys.getByText('Largest records', { exact: true }).click()
+    await choose(page, label('Order by', keys), 'fee')
+  })
+  await create('Wanted plate', want.toll, { c2: 'plate' }, async (keys) => {
+    await keys.getByText('Alarm on lines', { exact: true }).click()
+    await label('Title of the alarm', keys).fill('The plate was seen')
+    const filter = region('Filter')
+    await button('Keep only lines where…', filter).click()
+    await choose(page, label('Column', filter), 'plate')
+    await label('Exact values', filter).fill(watched)
+    await label('Exact values', filter).press('Enter')
+    await label('Exact values', filter).press('Escape')
   })
   await create('Goods sold', want.sold, { c2: 'goods', c4: 'amount' }, async (keys) => {
     await choose(page, label('Group by', keys), 'goods')
@@ -174,4 +203,37 @@ async function dashboard({ page, http, say }, want) {
   must(shares.length === 3 && shares.reduce((n, v) => n + number(v), 0) === total, `stations together: the page says ${shares}, the file has ${total}`)
   must((await page.locator('section.report .trust.state-warn').count()) === 0, 'a report doubts its numbers: ' + (await page.locator('section.report .trust.state-warn').allInnerTexts()).join('; '))
   say(`the dashboard shows what is in the files: ${total} cars at 3 stations, ${(sum / 100).toFixed(2)} of goods`)
+}
+
+/** lists looks at the pages of what keeps lists: keys, records, lines. */
+async function lists({ page, http, say }, want) {
+  const end = want.first + minutes * minute
+  const rows = (name) => page.getByRole('table', { name, exact: true }).locator('tbody tr.ant-table-row')
+  const cells = (list) => list.evaluateAll((all) => all.map((r) => [...r.querySelectorAll('td')].map((c) => c.textContent ?? '')))
+  const number = (text) => Number(text.replaceAll(/[^0-9.-]/g, ''))
+  const open = (name, from, to) => page.goto(`http://${http}/w/default/monitors/${name}?from=${from}&to=${to}`)
+  for (let m = 0; m < minutes; m++) {
+    const paid = Object.entries(want.plates[m]).sort(([, a], [, b]) => b - a)
+    await open('plates_that_paid_most', want.first + m * minute, want.first + (m + 1) * minute)
+    await until('the largest keys', 30, async () => (await rows('Largest keys').count()) === 10)
+    const shown = await cells(rows('Largest keys'))
+    for (const [i, row] of shown.entries()) {
+      must(number(row[2]) === paid[i][1] && want.plates[m][row[1]] === paid[i][1], `plate ${i + 1} of minute ${m}: the page says ${row}, the file has ${paid[i]}`)
+    }
+    must((await page.getByText(`10 of ${paid.length} keys`).count()) > 0, `minute ${m} does not tell of ${paid.length} keys`)
+  }
+  await open('dearest_passages', want.first, end)
+  await until('the dearest records', 30, async () => (await rows('Records').count()) === 20)
+  const dearest = want.fees.map((f) => f.fee).sort((a, b) => b - a)
+  // Ten of each minute are kept; the largest of all are among them.
+  const shown = await cells(rows('Records'))
+  for (const [i, row] of shown.slice(0, 10).entries()) {
+    must(number(row[2]) === dearest[i], `record ${i + 1}: the page says ${row}, the file has ${dearest[i]}`)
+    must(want.fees.some((f) => f.line === row.at(-1)), `record ${i + 1} has a line that is not in the file: ${row.at(-1)}`)
+  }
+  await open('wanted_plate', want.first, end)
+  await until('the minutes in which the plate was seen', 30, async () => (await rows('Lines').count()) === Object.keys(want.seen).length)
+  const seen = await cells(rows('Lines'))
+  must(seen.reduce((n, r) => n + number(r[2]), 0) === Object.values(want.seen).reduce((n, v) => n + v, 0), `the plate: the page says ${seen}, the file has ${JSON.stringify(want.seen)}`)
+  say('the pages list the plates that paid most, the dearest passages and where the plate was seen')
 }

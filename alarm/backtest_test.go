@@ -22,6 +22,7 @@ import (
 	"github.com/pharos-stack/pharos/compute/store/embedded"
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
+	"github.com/pharos-stack/pharos/internal/alarmtrial"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/meta"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -183,7 +184,7 @@ func TestBacktestEqualsLive(t *testing.T) {
 		}
 		p.asked = 0
 		objects, _ := p.List(t.Context(), "LogMonitor", "")
-		got, err := Backtest(t.Context(), Trial{Query: p.client, Workspace: "default", Monitors: objects, Spec: spec, FromMs: from + 1, ToMs: to})
+		got, err := Backtest(t.Context(), alarmtrial.Trial{Query: p.client, Workspace: "default", Monitors: objects, Spec: spec, FromMs: from + 1, ToMs: to})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +198,7 @@ func TestBacktestEqualsLive(t *testing.T) {
 		if h, w := strings.Join(slices.Sorted(slices.Values(have)), ", "), strings.Join(slices.Sorted(slices.Values(want)), ", "); h != w || len(want) < 3 {
 			t.Errorf("%s:\nthe past gives %s\nlive gave      %s", name, h, w)
 		}
-		if every := int(spec.Every.D() / time.Minute); got.Checks != minutes/every || got.Failed > 0 || len(got.Trace) != min(TracedChecks, minutes/every) {
+		if every := int(spec.Every.D() / time.Minute); got.Checks != minutes/every || got.Failed > 0 || len(got.Trace) != min(alarmtrial.TracedChecks, minutes/every) {
 			t.Errorf("%s: %d checks, %d failed, %d traced", name, got.Checks, got.Failed, len(got.Trace))
 		}
 		if p.asked > 12 {
@@ -218,7 +219,7 @@ func TestBacktestTrace(t *testing.T) {
 		p.settle(t, from+int64(m)*minute, completeness, map[string]float64{"food": v, "home": 2})
 	}
 	objects, _ := p.List(t.Context(), "LogMonitor", "")
-	trial := Trial{Query: p.client, Workspace: "default", Monitors: objects, FromMs: from + 1, ToMs: from + 4*minute,
+	trial := alarmtrial.Trial{Query: p.client, Workspace: "default", Monitors: objects, FromMs: from + 1, ToMs: from + 4*minute,
 		Spec: alarmrule.Spec{Title: "x", Conditions: []alarmrule.Condition{{Monitor: "trade_create", Op: alarmrule.LT, Threshold: 5, Keys: map[string][]string{"goods": {"food"}}}}}.WithDefaults()}
 	got, err := Backtest(t.Context(), trial)
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/pharos-stack/pharos/console/site"
 	"github.com/pharos-stack/pharos/console/templates"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
+	"github.com/pharos-stack/pharos/internal/alarmtrial"
 	"github.com/pharos-stack/pharos/internal/enroll"
 	"github.com/pharos-stack/pharos/internal/meta"
 	"github.com/pharos-stack/pharos/internal/resource"
@@ -57,6 +58,8 @@ type Options struct {
 	Version string
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
+	// TryRule tries alarm rules on the past.
+	TryRule alarmtrial.Run
 	// Clock defaults to time.Now.
 	Clock func() time.Time
 	// SessionIdle and SessionMax as in access.Options.
@@ -149,7 +152,7 @@ func (c *Console) routes(o Options) *access.Access {
 	templates.New(o.Resources, o.Register).Routes(c.api)
 	marked := favourites.New(favouritesOf(o))
 	marked.Routes(c.api)
-	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources, Query: o.Query, Clock: o.Clock}).Routes(c.api)
+	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources, Query: o.Query, Clock: o.Clock, Try: o.TryRule}).Routes(c.api)
 	dashboards.New(dashboards.Options{Resources: o.Resources, Query: o.Query, Favourites: marked}).Routes(c.api)
 	masking.New(o.Resources).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)

@@ -25,6 +25,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/pharos-stack/pharos/alarm"
 	"github.com/pharos-stack/pharos/console"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/meta"
@@ -82,7 +83,8 @@ func start(t *testing.T, change ...func(*console.Options)) *installation {
 	}
 	conn := i.serveFakes()
 	o := console.Options{
-		DB: i.db, Box: box,
+		TryRule: alarm.Backtest,
+		DB:      i.db, Box: box,
 		Register: pharosv1.NewRegisterServiceClient(conn), Query: pharosv1.NewQueryServiceClient(conn),
 		Web: fs.FS(webFiles), AdminPassword: adminPassword, Version: "test", Logger: slog.New(slog.DiscardHandler), Clock: i.clock,
 	}

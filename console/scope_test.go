@@ -29,7 +29,9 @@ func TestScope(t *testing.T) {
 		t.Errorf("warnings %q", got.Warnings)
 	}
 	for _, scope := range []string{`{"azs":["moon"]}`, `{"azs":["west"]}`, `{"azs":["east"],"instances":["h2"]}`} { // h2 is not of prod
-		var e struct{ Details []struct{ Field, Code string } }
+		var e struct {
+			Details []struct{ Field, Code string }
+		}
 		c.want(422, "POST", ws+"/monitors", monitor("b", scope)).json(t, &e)
 		if len(e.Details) != 1 || e.Details[0].Field != "spec.scope" || e.Details[0].Code != "scope_empty" {
 			t.Errorf("%s: %+v", scope, e.Details)

@@ -104,7 +104,7 @@ func (r *allRole) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	serveWeb, err := r.web.open(ctx, r.address(), console.Options{DB: m.db, Resources: m.resources, Box: m.box, Register: pharosv1.NewRegisterServiceClient(conn),
+	serveWeb, err := r.web.open(ctx, r.address(), console.Options{DB: m.db, TryRule: alarm.Backtest, Resources: m.resources, Box: m.box, Register: pharosv1.NewRegisterServiceClient(conn),
 		Query: queries, CAFingerprint: fingerprint, Logger: log.With("tier", "console")})
 	if err != nil {
 		return err

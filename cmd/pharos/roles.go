@@ -267,7 +267,7 @@ func (r *consoleRole) Run(ctx context.Context) error {
 		return err
 	}
 	defer closeConn()
-	serve, err := r.web.open(ctx, r.toRegister.Register, console.Options{DB: m.db, Resources: m.resources, Box: m.box, Register: client,
+	serve, err := r.web.open(ctx, r.toRegister.Register, console.Options{DB: m.db, TryRule: alarm.Backtest, Resources: m.resources, Box: m.box, Register: client,
 		Query: pharosv1.NewQueryServiceClient(pool), CAFingerprint: fingerprint, Logger: log})
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
+	"github.com/pharos-stack/pharos/internal/alarmtrial"
 	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
@@ -25,6 +26,8 @@ type Options struct {
 	Resources *resource.Store
 	Query     pharosv1.QueryServiceClient
 	Clock     func() time.Time
+	// Try tries rules on the past.
+	Try alarmtrial.Run
 }
 
 // Alarms answers the routes.

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pharos-stack/pharos/alarm"
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/internal/alarmrule"
+	"github.com/pharos-stack/pharos/internal/alarmtrial"
 	"github.com/pharos-stack/pharos/internal/resource"
 )
 
@@ -27,7 +27,7 @@ type backtestIn struct {
 	Language string `header:"Accept-Language" doc:"Of messages: en or zh"`
 	Body     Backtest
 }
-type backtestOut struct{ Body alarm.Outcome }
+type backtestOut struct{ Body alarmtrial.Outcome }
 
 // backtest tells what a rule would have done. Nothing is stored or sent.
 func (a *Alarms) backtest(ctx context.Context, in *backtestIn) (*backtestOut, error) {
@@ -35,7 +35,7 @@ func (a *Alarms) backtest(ctx context.Context, in *backtestIn) (*backtestOut, er
 	switch {
 	case b.End <= b.Start:
 		return nil, api.BadField("end", "range_invalid", "%d is not after start %d", b.End, b.Start)
-	case b.End-b.Start > alarm.MaxBacktest.Milliseconds():
+	case b.End-b.Start > alarmtrial.MaxSpan.Milliseconds():
 		return nil, api.BadField("start", "range_invalid", "the range is longer than 8 days; give a later start")
 	}
 	spec := b.Spec.WithDefaults()
@@ -57,7 +57,7 @@ func (a *Alarms) backtest(ctx context.Context, in *backtestIn) (*backtestOut, er
 	if api.PrefersChinese(in.Language) {
 		language = "zh"
 	}
-	out, err := alarm.Backtest(ctx, alarm.Trial{Query: a.Query, Workspace: in.Workspace, Monitors: monitors, Spec: spec, FromMs: b.Start, ToMs: min(b.End, a.Clock().UnixMilli()), Language: language})
+	out, err := a.Try(ctx, alarmtrial.Trial{Query: a.Query, Workspace: in.Workspace, Monitors: monitors, Spec: spec, FromMs: b.Start, ToMs: min(b.End, a.Clock().UnixMilli()), Language: language})
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 type commands struct {
 	Bin      string        `default:"./bin" help:"Directory of pharos and pharos-agent." placeholder:"DIR"`
-	Only     []string      `help:"Only these: pipeline, idle, latency, fleet." enum:"pipeline,idle,latency,fleet" default:"pipeline,idle,latency,fleet"`
+	Only     []string      `help:"Only these: pipeline, monitors, idle, latency, fleet." enum:"pipeline,monitors,idle,latency,fleet" default:"pipeline,monitors,idle,latency,fleet"`
 	MB       int           `default:"400" help:"Size of the generated log in MB."`
 	Idle     time.Duration `default:"30s" help:"How long the idle agent is watched."`
 	Agents   int           `default:"1000" help:"Simulated agents."`
@@ -45,7 +45,7 @@ func (c *commands) run(ctx context.Context) error {
 		return measuredPipeline(ctx, c.Log, c.Monitors, c.Rule)
 	}
 	fmt.Printf("%s, %s, %d cores, %s\n\n", time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.Version())
-	parts := map[string]func(context.Context) error{"pipeline": c.pipeline, "idle": c.idle, "latency": c.latency, "fleet": c.fleet}
+	parts := map[string]func(context.Context) error{"pipeline": c.pipeline, "monitors": c.monitors, "idle": c.idle, "latency": c.latency, "fleet": c.fleet}
 	for _, name := range c.Only {
 		if err := parts[name](ctx); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/pharos-stack/pharos/agent/collect"
@@ -14,14 +16,15 @@ import (
 )
 
 // measuredPipeline is the process that is measured: the agent's collector, with
-// its reader, checkpoints and outbox, reads log to its end and then exits.
+// its reader, checkpoints and outbox, reads log, or the logs of that directory,
+// to the end, says how many MB it had in memory and exits.
 func measuredPipeline(ctx context.Context, log string, monitors int, rule string) error {
 	dir, err := os.MkdirTemp("", "pharos-pipeline-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	info, err := os.Stat(log)
+	specs, sizes, err := measuredSpecs(log, monitors, rule)
 	if err != nil {
 		return err
 	}
@@ -30,8 +33,9 @@ func measuredPipeline(ctx context.Context, log string, monitors int, rule string
 		return err
 	}
 	plan := &pharosv1.Plan{Revision: 1}
-	for i := range monitors {
-		spec := benchSpec(log, rule, i).WithDefaults()
+	want := map[string]int{} // files of a task
+	for i, spec := range specs {
+		spec = spec.WithDefaults()
 		if err := spec.Validate("spec"); err != nil {
 			return err
 		}
@@ -40,7 +44,15 @@ func measuredPipeline(ctx context.Context, log string, monitors int, rule string
 			return err
 		}
 		id := fmt.Sprintf("mon_%d", i)
-		plan.Tasks = append(plan.Tasks, &pharosv1.PlanTask{TaskId: logrule.TaskID(id, spec), MonitorId: id, DefinitionRevision: 1,
+		task := logrule.TaskID(id, spec)
+		for _, pattern := range spec.Paths {
+			names, err := filepath.Glob(pattern)
+			if err != nil {
+				return err
+			}
+			want[task] += len(names)
+		}
+		plan.Tasks = append(plan.Tasks, &pharosv1.PlanTask{TaskId: task, MonitorId: id, DefinitionRevision: 1,
 			Kind: &pharosv1.PlanTask_Log{Log: &pharosv1.LogTask{SpecJson: text}}})
 	}
 	c.SetPlan(plan)
@@ -63,13 +75,44 @@ func measuredPipeline(ctx context.Context, log string, monitors int, rule string
 		}
 		done := len(tasks) == monitors
 		for _, t := range tasks {
-			done = done && len(t.Files) == 1 && t.Files[0].ReadBytes == info.Size()
+			done = done && len(t.Files) == want[t.TaskId]
+			for _, f := range t.Files {
+				done = done && f.ReadBytes == sizes[f.Path]
+			}
 		}
 		if done {
 			cancel()
-			return <-ran
+			_, peak, err := residentMB(os.Getpid())
+			fmt.Println(peak)
+			return errors.Join(err, <-ran)
 		}
 	}
+}
+
+// measuredSpecs are the monitors and the sizes of what they read.
+func measuredSpecs(log string, monitors int, rule string) (specs []logrule.Spec, sizes map[string]int64, err error) {
+	names := []string{log}
+	if info, err := os.Stat(log); err != nil {
+		return nil, nil, err
+	} else if info.IsDir() {
+		specs = mixedSpecs(log, rule, monitors)
+		if names, err = filepath.Glob(filepath.Join(log, "*.log")); err != nil {
+			return nil, nil, err
+		}
+	} else {
+		for i := range monitors {
+			specs = append(specs, benchSpec(log, rule, i))
+		}
+	}
+	sizes = map[string]int64{}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		sizes[name] = info.Size()
+	}
+	return specs, sizes, nil
 }
 
 // acknowledge stands for compute.

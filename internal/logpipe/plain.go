@@ -3,14 +3,16 @@ package logpipe
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/partial"
 )
 
-// plain is the short way through a block for the usual rules: all tasks take
+// plain is the short way through a block for tasks with the usual rules: all take
 // the time from the start of the line by one rule, and all their columns are
-// fields cut by one delimiter of one byte. It works on a batch of lines at a
+// fields cut by one delimiter of one byte. The other tasks of the group then go
+// through the block by themselves. It works on a batch of lines at a
 // time and column by column, in small loops whose branches nearly always go
 // the same way, for a processor spends most of its time here on branches that
 // it did not foresee.
@@ -19,10 +21,12 @@ import (
 // run). The short way decides nothing: it only finds rows that exist for
 // values that are written as they are kept, and adds short numbers.
 type plain struct {
-	runs []plainRun
-	cols []plainColumn
-	nums []plainNumber
-	ends []int32
+	time  int // index into Group.times
+	split int // index into Group.splits
+	runs  []plainRun
+	cols  []plainColumn
+	nums  []plainNumber
+	ends  []int32
 
 	// The batch.
 	n      int
@@ -78,51 +82,78 @@ type plainNumber struct {
 	micro [batch]int64
 }
 
-// planPlain returns the short way, or nil if a task is not of its kind.
+// planPlain returns the short way, or nil if no task is of its kind. Those that
+// are become the first of the group's runs.
 func (g *Group) planPlain() *plain {
-	if len(g.times) != 1 || g.times[0].slot >= 0 || g.times[0].parser.code != codeText || len(g.splits) != 1 || !g.splits[0].byByte {
-		return nil
-	}
-	p := &plain{}
+	p := &plain{split: -1}
+	var usual, rest []run
 	for i := range g.runs {
 		r := &g.runs[i]
-		if len(r.drops) > 0 || r.task.p.keeper != nil {
-			return nil
+		split, ok := g.splitOfAll(r)
+		if !ok || len(usual) > 0 && (r.time != p.time || split >= 0 && p.split >= 0 && split != p.split) {
+			rest = append(rest, *r)
+			continue
 		}
+		p.time, p.split = r.time, max(p.split, split)
+		usual = append(usual, *r)
+	}
+	if p.split < 0 {
+		return nil
+	}
+	g.runs = append(usual, rest...)
+	for i := range usual {
+		r := &g.runs[i]
 		pr := plainRun{r: r}
-		for _, s := range r.groups {
-			if !g.slots[s].isField() {
-				return nil
-			}
-		}
 		for _, s := range r.groups {
 			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
 		}
 		for _, in := range r.inputs {
-			if in.kind != logrule.InputNumber && in.kind != logrule.InputSuccess || !g.slots[in.slot].isField() {
-				return nil
-			}
 			pr.nums = append(pr.nums, p.number(in.kind, g.slots[in.slot].rule.index))
 		}
 		for _, rf := range r.filters {
-			if !g.slots[rf.slot].isField() || rf.many != nil {
-				return nil
-			}
 			pf := plainFilter{col: p.column(g.slots[rf.slot].rule.index), white: rf.white}
 			for _, v := range rf.few {
-				w, ok := wordsOf([]byte(v))
-				if !ok {
-					return nil
-				}
+				w, _ := wordsOf([]byte(v))
 				pf.values = append(pf.values, w)
 			}
 			pr.filters = append(pr.filters, pf)
 		}
 		p.runs = append(p.runs, pr)
 	}
-	p.stride = len(g.splits[0].ends)
+	p.stride = len(g.splits[p.split].ends)
 	p.ends = make([]int32, batch*p.stride)
 	return p
+}
+
+// splitOfAll returns the splitter that cuts all columns of a task, -1 if it has
+// none. ok is false for a task that has to go the long way.
+func (g *Group) splitOfAll(r *run) (split int, ok bool) {
+	t := &g.times[r.time]
+	if len(r.drops) > 0 || r.task.p.keeper != nil || t.slot >= 0 || t.parser.code != codeText {
+		return -1, false
+	}
+	slots := slices.Clone(r.groups)
+	for _, in := range r.inputs {
+		if in.kind != logrule.InputNumber && in.kind != logrule.InputSuccess {
+			return -1, false
+		}
+		slots = append(slots, in.slot)
+	}
+	for _, f := range r.filters {
+		if f.many != nil || slices.ContainsFunc(f.few, func(v string) bool { _, ok := wordsOf([]byte(v)); return !ok }) {
+			return -1, false
+		}
+		slots = append(slots, f.slot)
+	}
+	split = -1
+	for _, i := range slots {
+		s := &g.slots[i]
+		if !s.isField() || !g.splits[s.ref].byByte || split >= 0 && s.ref != split {
+			return -1, false
+		}
+		split = s.ref
+	}
+	return split, true
 }
 
 func (p *plain) column(field int) int {
@@ -147,9 +178,15 @@ func (p *plain) number(kind logrule.InputKind, field int) int {
 
 // takes reports whether a block can go the short way: its encoding is known.
 func (p *plain) takes(g *Group, ascii bool) bool {
-	sp := &g.splits[0]
+	sp := &g.splits[p.split]
 	p.gb, p.loose = false, false
-	if ascii || sp.enc == encUTF8 {
+	if ascii {
+		return true
+	}
+	if g.fs.Encoding == "" && len(p.runs) < len(g.runs) {
+		return false // two ways through the block would learn from its lines twice
+	}
+	if sp.enc == encUTF8 {
 		return true
 	}
 	if sp.enc == encAuto {
@@ -166,8 +203,8 @@ func (p *plain) takes(g *Group, ascii bool) bool {
 
 // block processes a block. ascii says that it has no byte beyond ASCII.
 func (p *plain) block(g *Group, block []byte, ascii bool) {
-	delim := g.splits[0].delim.utf8[0]
-	lt := &g.times[0]
+	delim := g.splits[p.split].delim.utf8[0]
+	lt := &g.times[p.time]
 	parser := lt.parser
 	same := false // parser.last is the time of the line before
 	at := 0
@@ -217,7 +254,7 @@ func (p *plain) flush(g *Group, block []byte, ascii bool) {
 	if p.n == 0 {
 		return
 	}
-	lt := &g.times[0]
+	lt := &g.times[p.time]
 	ms, state := lt.ms, lt.state
 	for i := range p.cols {
 		p.readColumn(&p.cols[i], block)
@@ -468,7 +505,7 @@ func (p *plain) longWay(g *Group, pr *plainRun, block []byte, ascii bool, i int)
 	g.line, g.room, g.ascii = block[l.from:l.to], block[l.from:], ascii
 	g.gb = [3]bool{encGB: p.gb, encAuto: p.gb}
 	g.scratch, g.hasText = g.scratch[:0], false
-	lt := &g.times[0]
+	lt := &g.times[p.time]
 	lt.ms, lt.state = l.ms, timeOwn
 	g.run(pr.r, lt)
 }

@@ -205,7 +205,11 @@ func TestAgreesWithReference(t *testing.T) {
 					return r
 				}, log)
 			}
-			groups := [][]logrule.Spec{specs, slices.Delete(slices.Clone(specs[:6]), 1, 2)}
+			// All; those of the short way; and those beside others, for which nobody may count from the line's end.
+			groups := [][]logrule.Spec{specs, slices.Delete(slices.Clone(specs[:6]), 1, 2),
+				slices.DeleteFunc(slices.Clone(specs), func(s logrule.Spec) bool {
+					return slices.Contains(s.GroupBy, "last") || slices.Contains(s.GroupBy, "third") || s.ResultColumn == "last"
+				})}
 			for _, s := range specs {
 				groups = append(groups, []logrule.Spec{s})
 			}

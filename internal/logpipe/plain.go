@@ -3,7 +3,6 @@ package logpipe
 import (
 	"bytes"
 	"encoding/binary"
-	"slices"
 
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/partial"
@@ -11,7 +10,7 @@ import (
 
 // plain is the short way through a block for tasks with the usual rules: all take
 // the time from the start of the line by one rule, and all their columns are
-// fields cut by one delimiter of one byte. The other tasks of the group then go
+// fields cut by one delimiter of one byte, or what those are translated to. The other tasks of the group then go
 // through the block by themselves. It works on a batch of lines at a
 // time and column by column, in small loops whose branches nearly always go
 // the same way, for a processor spends most of its time here on branches that
@@ -67,113 +66,31 @@ type plainFilter struct {
 
 // plainColumn is a field that keys or filters need, and its values.
 type plainColumn struct {
-	field int
-	hash  [batch]uint64
+	slot, field int
+	known       []plainKnown // what values are translated to, by their hash; nil if they are not
+	hash        [batch]uint64
 	// value is a short value; for one of n beyond short, lo and hi are its
 	// bounds in the block; n is 0 for a value that needs the long way.
 	value [batch]words
 }
 
+// maxPlainKnown is how many translations the short way remembers of a column.
+// Further ones are in the slot, which also sees to values that are not short.
+const maxPlainKnown = 256
+
+// plainKnown is a short value and the short one that it is translated to.
+type plainKnown struct {
+	from, to words
+	hash     uint64 // of to
+}
+
 // plainNumber is a field that figures need, and its values.
 type plainNumber struct {
-	field int
-	kind  logrule.InputKind
-	odd   bool // some lines have none
-	micro [batch]int64
-}
-
-// planPlain returns the short way, or nil if no task is of its kind. Those that
-// are become the first of the group's runs.
-func (g *Group) planPlain() *plain {
-	p := &plain{split: -1}
-	var usual, rest []run
-	for i := range g.runs {
-		r := &g.runs[i]
-		split, ok := g.splitOfAll(r)
-		if !ok || len(usual) > 0 && (r.time != p.time || split >= 0 && p.split >= 0 && split != p.split) {
-			rest = append(rest, *r)
-			continue
-		}
-		p.time, p.split = r.time, max(p.split, split)
-		usual = append(usual, *r)
-	}
-	if p.split < 0 {
-		return nil
-	}
-	g.runs = append(usual, rest...)
-	for i := range usual {
-		r := &g.runs[i]
-		pr := plainRun{r: r}
-		for _, s := range r.groups {
-			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
-		}
-		for _, in := range r.inputs {
-			pr.nums = append(pr.nums, p.number(in.kind, g.slots[in.slot].rule.index))
-		}
-		for _, rf := range r.filters {
-			pf := plainFilter{col: p.column(g.slots[rf.slot].rule.index), white: rf.white}
-			for _, v := range rf.few {
-				w, _ := wordsOf([]byte(v))
-				pf.values = append(pf.values, w)
-			}
-			pr.filters = append(pr.filters, pf)
-		}
-		p.runs = append(p.runs, pr)
-	}
-	p.stride = len(g.splits[p.split].ends)
-	p.ends = make([]int32, batch*p.stride)
-	return p
-}
-
-// splitOfAll returns the splitter that cuts all columns of a task, -1 if it has
-// none. ok is false for a task that has to go the long way.
-func (g *Group) splitOfAll(r *run) (split int, ok bool) {
-	t := &g.times[r.time]
-	if len(r.drops) > 0 || r.task.p.keeper != nil || t.slot >= 0 || t.parser.code != codeText {
-		return -1, false
-	}
-	slots := slices.Clone(r.groups)
-	for _, in := range r.inputs {
-		if in.kind != logrule.InputNumber && in.kind != logrule.InputSuccess {
-			return -1, false
-		}
-		slots = append(slots, in.slot)
-	}
-	for _, f := range r.filters {
-		if f.many != nil || slices.ContainsFunc(f.few, func(v string) bool { _, ok := wordsOf([]byte(v)); return !ok }) {
-			return -1, false
-		}
-		slots = append(slots, f.slot)
-	}
-	split = -1
-	for _, i := range slots {
-		s := &g.slots[i]
-		if !s.isField() || !g.splits[s.ref].byByte || split >= 0 && s.ref != split {
-			return -1, false
-		}
-		split = s.ref
-	}
-	return split, true
-}
-
-func (p *plain) column(field int) int {
-	for i := range p.cols {
-		if p.cols[i].field == field {
-			return i
-		}
-	}
-	p.cols = append(p.cols, plainColumn{field: field})
-	return len(p.cols) - 1
-}
-
-func (p *plain) number(kind logrule.InputKind, field int) int {
-	for i := range p.nums {
-		if p.nums[i].field == field && p.nums[i].kind == kind {
-			return i
-		}
-	}
-	p.nums = append(p.nums, plainNumber{field: field, kind: kind})
-	return len(p.nums) - 1
+	slot, field int
+	kind        logrule.InputKind
+	col         int  // in plain.cols, of a field that is translated; else -1
+	odd         bool // some lines have none
+	micro       [batch]int64
 }
 
 // takes reports whether a block can go the short way: its encoding is known.
@@ -258,9 +175,14 @@ func (p *plain) flush(g *Group, block []byte, ascii bool) {
 	ms, state := lt.ms, lt.state
 	for i := range p.cols {
 		p.readColumn(&p.cols[i], block)
+		if c := &p.cols[i]; c.known != nil {
+			p.translate(c, &g.slots[c.slot])
+		}
 	}
 	for i := range p.nums {
-		if n := &p.nums[i]; n.kind == logrule.InputSuccess {
+		if n := &p.nums[i]; n.col >= 0 {
+			n.readResults(&p.cols[n.col], p.n)
+		} else if n.kind == logrule.InputSuccess {
 			p.readResult(n, block)
 		} else {
 			p.readNumber(n, block)
@@ -300,6 +222,51 @@ func (p *plain) readColumn(c *plainColumn, block []byte) {
 			*q = words{uint64(from), uint64(from + n), short + 1}
 			c.hash[i] = hashValue(hashSeed, block[from:from+n])
 		}
+	}
+}
+
+// translate puts what the values of a column are translated to in their place.
+// What is not known yet is learned the long way.
+func (p *plain) translate(c *plainColumn, s *slot) {
+	for i := range p.n {
+		v := c.value[i]
+		if v.n-1 >= short || (v.lo|v.hi)&highBits != 0 {
+			c.value[i].n = 0
+			continue
+		}
+		k := &c.known[c.hash[i]%maxPlainKnown]
+		if k.from != v {
+			var text [short]byte
+			binary.LittleEndian.PutUint64(text[:8], v.lo)
+			binary.LittleEndian.PutUint64(text[8:], v.hi)
+			known, ok := s.known[string(text[:v.n])]
+			to, fits := wordsOf([]byte(known.text))
+			if known.kept {
+				to = v
+			}
+			if !ok || !fits || to.n == 0 {
+				c.value[i].n = 0
+				continue
+			}
+			*k = plainKnown{v, to, hashWords(hashSeed, to)}
+		}
+		c.value[i], c.hash[i] = k.to, k.hash
+	}
+}
+
+// readResults reads the results of a column that is translated.
+func (c *plainNumber) readResults(from *plainColumn, n int) {
+	c.odd = false
+	for i, v := range from.value[:n] {
+		micro := int64(noMicro)
+		switch {
+		case v.n == 1 && v.lo == uint64(logrule.SuccessValue[0]):
+			micro = partial.Micro
+		case v.n == 1 && v.lo == uint64(logrule.FailureValue[0]):
+			micro = 0
+		}
+		c.odd = c.odd || micro == noMicro
+		c.micro[i] = micro
 	}
 }
 

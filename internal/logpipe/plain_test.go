@@ -14,6 +14,12 @@ func TestUsualRulesGoTheShortWay(t *testing.T) {
 			t.Errorf("rule %d goes the long way", i)
 		}
 	}
+	translated := shopSpec()
+	translated.Columns[1].Translate = &logrule.Translation{Script: "pay => Y\n* => N"}
+	translated.Type, translated.GroupBy, translated.ResultColumn, translated.Statistics = logrule.Service, []string{"kind"}, "verb", nil
+	if NewGroup([]*Task{mustTask(t, translated)}).plain == nil {
+		t.Error("with a translation they go the long way")
+	}
 	var tasks []*Task
 	for _, s := range tenSpecs() {
 		tasks = append(tasks, mustTask(t, s))

@@ -88,6 +88,14 @@ func decode(line []byte, enc logrule.Encoding) string {
 	return text
 }
 
+// isUTF16 reports whether a file begins with the byte order mark of UTF-16,
+// which is no text in any encoding that is detected.
+func isUTF16(f io.ReaderAt) bool {
+	var mark [2]byte
+	n, _ := f.ReadAt(mark[:], 0)
+	return n == 2 && (mark == [2]byte{0xff, 0xfe} || mark == [2]byte{0xfe, 0xff})
+}
+
 func (rs Roots) preview(ctx context.Context, t *pharosv1.PreviewTask) (*pharosv1.PreviewResult, error) {
 	enc, err := checkEncoding(t.GetEncoding())
 	if err != nil {
@@ -102,6 +110,9 @@ func (rs Roots) preview(ctx context.Context, t *pharosv1.PreviewTask) (*pharosv1
 		return nil, err
 	}
 	defer f.Close()
+	if enc == logrule.EncodingAuto && isUTF16(f) {
+		return nil, taskError(CodeNotReadable, "%q begins as UTF-16 does, which monitors don't read; let the program write UTF-8", name)
+	}
 	raw, err := lastLines(f, info.Size(), count(t.GetLines(), 20))
 	if err != nil {
 		return nil, fileError("read", name, err)

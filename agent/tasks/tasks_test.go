@@ -231,6 +231,13 @@ func TestPreview(t *testing.T) {
 		t.Errorf("an unknown encoding: %v", e)
 	}
 
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		write(t, root+"/utf16.log", mark+"2\x000\x00\n\x00")
+		if e := preview(t, r, &pharosv1.PreviewTask{Path: root + "/utf16.log"}); e.GetErrorCode() != CodeNotReadable || !strings.Contains(e.GetError(), "UTF-8") {
+			t.Errorf("a file of UTF-16: %v", e)
+		}
+	}
+
 	write(t, root+"/empty", "")
 	if p := preview(t, r, &pharosv1.PreviewTask{Path: root + "/empty"}); p.GetErrorCode() != "" || len(p.GetPreview().GetLines()) != 0 {
 		t.Errorf("an empty file: %v", p)

@@ -183,6 +183,26 @@ func BenchmarkProcessUTF8(b *testing.B) {
 	benchProcess(b, []byte(text), shopSpec())
 }
 
+// BenchmarkProcessTranslated has the verb translated to a result, and the number
+// of the server, of 20, to one of three groups.
+func BenchmarkProcessTranslated(b *testing.B) {
+	s := shopSpec()
+	s.Columns[1].Translate = &logrule.Translation{Script: "create => Y\npay => Y\n* => N"}
+	s.Columns = append(s.Columns[:5:5], logrule.Column{Name: "web", Split: s.Columns[5].Split,
+		Translate: &logrule.Translation{Script: "web-00 => first\n^web-(0\\d) ~> group $1\n* => rest"}})
+	s.Type, s.GroupBy, s.ResultColumn, s.TimeColumn, s.Statistics = logrule.Service, []string{"kind", "web"}, "verb", "ms", nil
+	benchProcess(b, shopLog(benchSize, 1000), s)
+}
+
+// BenchmarkProcessTranslatedIDs translates values that hardly come twice.
+func BenchmarkProcessTranslatedIDs(b *testing.B) {
+	s := shopSpec()
+	s.Columns = append(s.Columns, logrule.Column{Name: "id", Split: &logrule.SplitRule{Delimiter: ",", Index: 1},
+		Translate: &logrule.Translation{Script: "[0-3]$ ~> low\n* => high"}})
+	s.GroupBy = []string{"kind", "id"}
+	benchProcess(b, shopLog(benchSize, 1000), s)
+}
+
 // BenchmarkNaiveLoop is what one would write by hand for this one rule: a loop
 // over lines, bytes.IndexByte for each field, a Go map by key.
 func BenchmarkNaiveLoop(b *testing.B) {

@@ -19,7 +19,8 @@ type Group struct {
 	jsons    []jsonScan
 	kvs      []kvScan
 	times    []lineTime
-	plain    *plain // nil if the tasks are not of its kind
+	plain    *plain // nil if no task is of its kind
+	active   []run  // those of runs that feed runs
 
 	tasks   []*Task
 	records []*recordGroup // of the tasks whose records have several lines
@@ -206,6 +207,7 @@ func (g *Group) build() {
 		g.runs[i] = r
 	}
 	g.plain = g.planPlain()
+	g.active = g.runs
 }
 
 func (g *Group) timeFor(t *Task) int {
@@ -320,9 +322,17 @@ func (g *Group) process(fs *FileState, block []byte, nowMs int64) {
 	g.begin(fs, nowMs)
 	ascii := isASCII(block)
 	if g.plain != nil && g.plain.takes(g, ascii) {
+		usual := len(g.plain.runs)
+		g.active = g.runs[:usual]
 		g.plain.block(g, block, ascii)
-		g.end()
-		return
+		g.active = g.runs[usual:]
+		if len(g.active) == 0 {
+			g.end()
+			return
+		}
+		g.begin(fs, nowMs) // for the others the block is new
+	} else {
+		g.active = g.runs
 	}
 	for len(block) > 0 {
 		line, next := block, len(block)
@@ -375,8 +385,8 @@ func (g *Group) feed(line, room []byte, ascii, cut bool) {
 	}
 	g.runAll()
 	if long {
-		for i := range g.runs {
-			r := &g.runs[i]
+		for i := range g.active {
+			r := &g.active[i]
 			r.task.cur.Counters.Cut++
 			r.task.samples.add(badLong, g.fs, line, g.gb[r.enc], g.nowMs)
 		}
@@ -384,8 +394,8 @@ func (g *Group) feed(line, room []byte, ascii, cut bool) {
 }
 
 func (g *Group) runAll() {
-	for i := range g.runs {
-		g.run(&g.runs[i], &g.times[g.runs[i].time])
+	for i := range g.active {
+		g.run(&g.active[i], &g.times[g.active[i].time])
 	}
 }
 

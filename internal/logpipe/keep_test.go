@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -129,29 +130,44 @@ func TestRowTopAgreesWithSort(t *testing.T) {
 	}
 }
 
-// TestRowTopIsBounded feeds 200,000 different lines, each larger than all before.
+// TestRowTopIsBounded feeds different lines of the same length, each larger than all before: once there are as many as
+// are kept, no more memory may be held, neither by what the window says nor by what the heap does.
 func TestRowTopIsBounded(t *testing.T) {
+	const early, lines = 500, 30_000 // all that was ever kept would be some 6 MB
 	task := mustTask(t, topSpec(100))
 	g, fs := NewGroup([]*Task{task}), FileState{Path: "/x"}
 	var block []byte
-	var early int
-	for i := range 200_000 {
-		block = fmt.Appendf(block, "2026-11-23 10:00:05,station-%d,%d,plate-%d\n", i, i, i)
-		if len(block) > 64<<10 || i == 199_999 {
+	var said int
+	var held uint64
+	for i := range lines {
+		block = fmt.Appendf(block, "2026-11-23 10:00:05,station-%07d,%07d,plate-%07d\n", i, i, i)
+		if (i+1)%early == 0 {
 			g.Process(&fs, block, benchNow)
 			block = block[:0]
 		}
-		if i == 20_000 {
-			early = task.Windows()[0].MemoryBytes()
+		if i+1 == early {
+			said, held = task.Windows()[0].MemoryBytes(), heapBytes()
 		}
 	}
 	w := task.Windows()[0]
-	if n := w.MemoryBytes(); n > early+early/10 || n > 100<<10 {
-		t.Errorf("%d bytes after all lines, %d after a tenth", n, early)
+	if n := w.MemoryBytes(); n != said || n > 100<<10 {
+		t.Errorf("the window says %d bytes after %d lines, %d after %d", n, lines, said, early)
 	}
-	if len(w.lines) != 100 || w.lines[0].Value != 199_999 || w.lines[99].Value != 199_900 || w.Counters.Matched != 200_000 {
+	if n := heapBytes(); n > held+1<<20 {
+		t.Errorf("the heap holds %d bytes after %d lines, %d after %d", n, lines, held, early)
+	}
+	if len(w.lines) != 100 || w.lines[0].Value != lines-1 || w.lines[99].Value != lines-100 || w.Counters.Matched != lines {
 		t.Errorf("%d lines from %v, counters %+v", len(w.lines), w.lines[0], w.Counters)
 	}
+	runtime.KeepAlive(g)
+}
+
+// heapBytes is what the heap holds that is in use.
+func heapBytes() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func TestMatchKeepsTheFirstLines(t *testing.T) {

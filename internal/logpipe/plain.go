@@ -8,9 +8,10 @@ import (
 	"github.com/pharos-stack/pharos/internal/partial"
 )
 
-// plain is the short way through a block for the usual rules: all tasks take
+// plain is the short way through a block for tasks with the usual rules: all take
 // the time from the start of the line by one rule, and all their columns are
-// fields cut by one delimiter of one byte. It works on a batch of lines at a
+// fields cut by one delimiter of one byte, or what those are translated to. The other tasks of the group then go
+// through the block by themselves. It works on a batch of lines at a
 // time and column by column, in small loops whose branches nearly always go
 // the same way, for a processor spends most of its time here on branches that
 // it did not foresee.
@@ -19,10 +20,12 @@ import (
 // run). The short way decides nothing: it only finds rows that exist for
 // values that are written as they are kept, and adds short numbers.
 type plain struct {
-	runs []plainRun
-	cols []plainColumn
-	nums []plainNumber
-	ends []int32
+	time  int // index into Group.times
+	split int // index into Group.splits
+	runs  []plainRun
+	cols  []plainColumn
+	nums  []plainNumber
+	ends  []int32
 
 	// The batch.
 	n      int
@@ -63,93 +66,44 @@ type plainFilter struct {
 
 // plainColumn is a field that keys or filters need, and its values.
 type plainColumn struct {
-	field int
-	hash  [batch]uint64
+	slot, field int
+	known       []plainKnown // what values are translated to, by their hash; nil if they are not
+	hash        [batch]uint64
 	// value is a short value; for one of n beyond short, lo and hi are its
 	// bounds in the block; n is 0 for a value that needs the long way.
 	value [batch]words
 }
 
+// maxPlainKnown is how many translations the short way remembers of a column.
+// Further ones are in the slot, which also sees to values that are not short.
+const maxPlainKnown = 256
+
+// plainKnown is a short value and the short one that it is translated to.
+type plainKnown struct {
+	from, to words
+	hash     uint64 // of to
+}
+
 // plainNumber is a field that figures need, and its values.
 type plainNumber struct {
-	field int
-	kind  logrule.InputKind
-	odd   bool // some lines have none
-	micro [batch]int64
-}
-
-// planPlain returns the short way, or nil if a task is not of its kind.
-func (g *Group) planPlain() *plain {
-	if len(g.times) != 1 || g.times[0].slot >= 0 || g.times[0].parser.code != codeText || len(g.splits) != 1 || !g.splits[0].byByte {
-		return nil
-	}
-	p := &plain{}
-	for i := range g.runs {
-		r := &g.runs[i]
-		if len(r.drops) > 0 || r.task.p.keeper != nil {
-			return nil
-		}
-		pr := plainRun{r: r}
-		for _, s := range r.groups {
-			if !g.slots[s].isField() {
-				return nil
-			}
-		}
-		for _, s := range r.groups {
-			pr.groups = append(pr.groups, p.column(g.slots[s].rule.index))
-		}
-		for _, in := range r.inputs {
-			if in.kind != logrule.InputNumber && in.kind != logrule.InputSuccess || in.weight >= 0 || !g.slots[in.slot].isField() {
-				return nil
-			}
-			pr.nums = append(pr.nums, p.number(in.kind, g.slots[in.slot].rule.index))
-		}
-		for _, rf := range r.filters {
-			if !g.slots[rf.slot].isField() || rf.many != nil {
-				return nil
-			}
-			pf := plainFilter{col: p.column(g.slots[rf.slot].rule.index), white: rf.white}
-			for _, v := range rf.few {
-				w, ok := wordsOf([]byte(v))
-				if !ok {
-					return nil
-				}
-				pf.values = append(pf.values, w)
-			}
-			pr.filters = append(pr.filters, pf)
-		}
-		p.runs = append(p.runs, pr)
-	}
-	p.stride = len(g.splits[0].ends)
-	p.ends = make([]int32, batch*p.stride)
-	return p
-}
-
-func (p *plain) column(field int) int {
-	for i := range p.cols {
-		if p.cols[i].field == field {
-			return i
-		}
-	}
-	p.cols = append(p.cols, plainColumn{field: field})
-	return len(p.cols) - 1
-}
-
-func (p *plain) number(kind logrule.InputKind, field int) int {
-	for i := range p.nums {
-		if p.nums[i].field == field && p.nums[i].kind == kind {
-			return i
-		}
-	}
-	p.nums = append(p.nums, plainNumber{field: field, kind: kind})
-	return len(p.nums) - 1
+	slot, field int
+	kind        logrule.InputKind
+	col         int  // in plain.cols, of a field that is translated; else -1
+	odd         bool // some lines have none
+	micro       [batch]int64
 }
 
 // takes reports whether a block can go the short way: its encoding is known.
 func (p *plain) takes(g *Group, ascii bool) bool {
-	sp := &g.splits[0]
+	sp := &g.splits[p.split]
 	p.gb, p.loose = false, false
-	if ascii || sp.enc == encUTF8 {
+	if ascii {
+		return true
+	}
+	if g.fs.Encoding == "" && len(p.runs) < len(g.runs) {
+		return false // two ways through the block would learn from its lines twice
+	}
+	if sp.enc == encUTF8 {
 		return true
 	}
 	if sp.enc == encAuto {
@@ -166,8 +120,8 @@ func (p *plain) takes(g *Group, ascii bool) bool {
 
 // block processes a block. ascii says that it has no byte beyond ASCII.
 func (p *plain) block(g *Group, block []byte, ascii bool) {
-	delim := g.splits[0].delim.utf8[0]
-	lt := &g.times[0]
+	delim := g.splits[p.split].delim.utf8[0]
+	lt := &g.times[p.time]
 	parser := lt.parser
 	same := false // parser.last is the time of the line before
 	at := 0
@@ -217,13 +171,18 @@ func (p *plain) flush(g *Group, block []byte, ascii bool) {
 	if p.n == 0 {
 		return
 	}
-	lt := &g.times[0]
+	lt := &g.times[p.time]
 	ms, state := lt.ms, lt.state
 	for i := range p.cols {
 		p.readColumn(&p.cols[i], block)
+		if c := &p.cols[i]; c.known != nil {
+			p.translate(c, &g.slots[c.slot])
+		}
 	}
 	for i := range p.nums {
-		if n := &p.nums[i]; n.kind == logrule.InputSuccess {
+		if n := &p.nums[i]; n.col >= 0 {
+			n.readResults(&p.cols[n.col], p.n)
+		} else if n.kind == logrule.InputSuccess {
 			p.readResult(n, block)
 		} else {
 			p.readNumber(n, block)
@@ -263,6 +222,51 @@ func (p *plain) readColumn(c *plainColumn, block []byte) {
 			*q = words{uint64(from), uint64(from + n), short + 1}
 			c.hash[i] = hashValue(hashSeed, block[from:from+n])
 		}
+	}
+}
+
+// translate puts what the values of a column are translated to in their place.
+// What is not known yet is learned the long way.
+func (p *plain) translate(c *plainColumn, s *slot) {
+	for i := range p.n {
+		v := c.value[i]
+		if v.n-1 >= short || (v.lo|v.hi)&highBits != 0 {
+			c.value[i].n = 0
+			continue
+		}
+		k := &c.known[c.hash[i]%maxPlainKnown]
+		if k.from != v {
+			var text [short]byte
+			binary.LittleEndian.PutUint64(text[:8], v.lo)
+			binary.LittleEndian.PutUint64(text[8:], v.hi)
+			known, ok := s.known[string(text[:v.n])]
+			to, fits := wordsOf([]byte(known.text))
+			if known.kept {
+				to = v
+			}
+			if !ok || !fits || to.n == 0 {
+				c.value[i].n = 0
+				continue
+			}
+			*k = plainKnown{v, to, hashWords(hashSeed, to)}
+		}
+		c.value[i], c.hash[i] = k.to, k.hash
+	}
+}
+
+// readResults reads the results of a column that is translated.
+func (c *plainNumber) readResults(from *plainColumn, n int) {
+	c.odd = false
+	for i, v := range from.value[:n] {
+		micro := int64(noMicro)
+		switch {
+		case v.n == 1 && v.lo == uint64(logrule.SuccessValue[0]):
+			micro = partial.Micro
+		case v.n == 1 && v.lo == uint64(logrule.FailureValue[0]):
+			micro = 0
+		}
+		c.odd = c.odd || micro == noMicro
+		c.micro[i] = micro
 	}
 }
 
@@ -468,7 +472,7 @@ func (p *plain) longWay(g *Group, pr *plainRun, block []byte, ascii bool, i int)
 	g.line, g.room, g.ascii = block[l.from:l.to], block[l.from:], ascii
 	g.gb = [3]bool{encGB: p.gb, encAuto: p.gb}
 	g.scratch, g.hasText = g.scratch[:0], false
-	lt := &g.times[0]
+	lt := &g.times[p.time]
 	lt.ms, lt.state = l.ms, timeOwn
 	g.run(pr.r, lt)
 }

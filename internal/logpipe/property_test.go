@@ -137,6 +137,14 @@ func propertySpecs(delim string) []logrule.Spec {
 			s.Type, s.GroupBy = logrule.Minute, nil
 			s.Statistics = []logrule.Statistic{{Name: "zeros", Kind: logrule.Occurrences, Text: "00"}, {Name: "goods", Kind: logrule.Occurrences, Text: "食品"}}
 		}),
+		with(func(s *logrule.Spec) { // translations that go the short way
+			s.Columns = append(slices.Clone(s.Columns), logrule.Column{Name: "paid", Split: &logrule.SplitRule{Delimiter: delim, Index: 3}, Translate: &logrule.Translation{
+				Entries: []logrule.TranslationEntry{{Value: "pay", To: "Y"}, {Value: "支付", To: "Y"}, {Match: logrule.MatchPrefix, Value: "c", To: "N"}}}},
+				logrule.Column{Name: "place of goods", Split: &logrule.SplitRule{Delimiter: delim, Index: 2}, Translate: &logrule.Translation{Entries: []logrule.TranslationEntry{
+					{Value: "food", To: "食"}, {Value: "clothes", To: "pay"}, {Value: "books", To: ""}, {Match: logrule.MatchSuffix, Value: "-ab", To: "more than sixteen bytes"}}}})
+			s.Type, s.ResultColumn, s.Statistics, s.GroupBy = logrule.Service, "paid", nil, []string{"place of goods", "ok"}
+			s.Filters.Black = []logrule.FilterRow{{Column: "place of goods", Values: []string{"食", "toys"}}}
+		}),
 		with(func(s *logrule.Spec) { s.MultilineStart = `^\[?\d{4}-` }),
 		with(func(s *logrule.Spec) {
 			s.MultilineStart, s.GroupBy = `food|\d{8}`, []string{"re", "tail"}
@@ -205,7 +213,11 @@ func TestAgreesWithReference(t *testing.T) {
 					return r
 				}, log)
 			}
-			groups := [][]logrule.Spec{specs, slices.Delete(slices.Clone(specs[:6]), 1, 2)}
+			// All; those of the short way; and those beside others, for which nobody may count from the line's end.
+			groups := [][]logrule.Spec{specs, slices.Delete(slices.Clone(specs[:6]), 1, 2),
+				slices.DeleteFunc(slices.Clone(specs), func(s logrule.Spec) bool {
+					return slices.Contains(s.GroupBy, "last") || slices.Contains(s.GroupBy, "third") || s.ResultColumn == "last"
+				})}
 			for _, s := range specs {
 				groups = append(groups, []logrule.Spec{s})
 			}

@@ -48,9 +48,10 @@ func (g *Group) read(src *source, slot int, enc encoding, asUTF8 bool) bool {
 }
 
 // isField reports whether the slot is a field of the line, as it is written.
-func (s *slot) isField() bool {
-	return s.rule.kind == cutSplit && s.parent < 0 && s.translate == nil
-}
+func (s *slot) isField() bool { return s.ofField() && s.translate == nil }
+
+// ofField reports whether the slot is a field of the line, or what that is translated to.
+func (s *slot) ofField() bool { return s.rule.kind == cutSplit && s.parent < 0 }
 
 // split returns the slot's splitter after it has seen the line.
 func (g *Group) split(s *slot) *splitter {

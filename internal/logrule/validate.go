@@ -124,7 +124,9 @@ func (s Spec) Validate(prefix string) error {
 	if !slices.Contains([]StartAt{StartEnd, StartBeginning}, s.StartAt) {
 		es.Add(at("start_at"), "bad_start_at", "%q; use end or beginning", s.StartAt)
 	}
-	if !slices.Contains(Encodings, s.Encoding) {
+	if e := strings.ToLower(string(s.Encoding)); strings.HasPrefix(e, "utf-16") || strings.HasPrefix(e, "utf16") {
+		es.Add(at("encoding"), "bad_encoding", "%q is not read, for a line's end has two bytes there; let the program write UTF-8, or another of %v", s.Encoding, Encodings)
+	} else if !slices.Contains(Encodings, s.Encoding) {
 		es.Add(at("encoding"), "bad_encoding", "%q; use one of %v", s.Encoding, Encodings)
 	}
 	if s.Type.BySecond() {

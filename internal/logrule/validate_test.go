@@ -75,6 +75,7 @@ func TestBadSpecs(t *testing.T) {
 		{"symlink_part bad_path", func(s *Spec) { s.SymlinkPart = "/other" }},
 		{"start_at bad_start_at", func(s *Spec) { s.StartAt = "middle" }},
 		{"encoding bad_encoding", func(s *Spec) { s.Encoding = "ebcdic" }},
+		{"encoding bad_encoding", func(s *Spec) { s.Encoding = "UTF-16LE" }},
 		{"window bad_window", func(s *Spec) { s.Window = Duration(7 * time.Minute) }},
 		{"window bad_window", func(s *Spec) { s.Type, s.Window = SecondMulti, Duration(time.Minute) }},
 		{"key_limit bad_key_limit", func(s *Spec) { s.KeyLimit = 200_000 }},
@@ -155,6 +156,16 @@ func TestBadSpecs(t *testing.T) {
 		}
 		if !slices.Contains(got, c.want) || len(got) > 2 {
 			t.Errorf("%s: got %q", c.want, got)
+		}
+	}
+}
+
+func TestUTF16IsRefusedWithAWayOut(t *testing.T) {
+	for _, e := range []Encoding{"utf-16", "UTF-16BE", "utf16le"} {
+		s := good()
+		s.Encoding = e
+		if err := s.WithDefaults().Validate("spec"); err == nil || !strings.Contains(err.Error(), "let the program write UTF-8") {
+			t.Errorf("%s: %v", e, err)
 		}
 	}
 }

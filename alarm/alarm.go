@@ -87,6 +87,10 @@ func New(ctx context.Context, o Options) (*Alarm, error) {
 	if err := meta.Migrate(ctx, o.DB, "alarm", alarmstate.Migrations); err != nil {
 		return nil, err
 	}
+	// A component of its own: only this tier knows of requests.
+	if err := meta.Migrate(ctx, o.DB, "alarm_requests", requestMigrations); err != nil {
+		return nil, err
+	}
 	return &Alarm{o: o, parser: parser.NewParser(parser.Options{}), rules: map[string]*rule{}}, nil
 }
 

@@ -295,6 +295,7 @@ func (a *Alarm) expireLoop(ctx context.Context) {
 		before := a.o.Now().Add(-eventRetention).UnixMilli()
 		for _, q := range []*bun.DeleteQuery{
 			a.o.DB.NewDelete().Model((*alarmstate.Delivery)(nil)).Where("created_ms < ?", before),
+			a.o.DB.NewDelete().Model((*request)(nil)).Where("at_ms < ?", a.o.Now().Add(-24*time.Hour).UnixMilli()),
 			a.o.DB.NewDelete().Model((*alarmstate.Event)(nil)).Where("time_ms < ?", before),
 			a.o.DB.NewDelete().Model((*alarmstate.Alert)(nil)).Where("state <> ? AND ended_ms < ?", alarmstate.Firing, before),
 		} {

@@ -129,7 +129,7 @@ func (a *Alarm) post(ctx context.Context, target, contentType string, header htt
 		if errors.As(err, &outer) {
 			err = outer.Err
 		}
-		return "", fmt.Errorf("cannot reach %s: %w", req.URL.Host, err)
+		return "", &busy{err: fmt.Errorf("cannot reach %s: %w", req.URL.Host, err)}
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
@@ -140,8 +140,22 @@ func (a *Alarm) post(ctx context.Context, target, contentType string, header htt
 		return string(answer), nil
 	}
 	err = fmt.Errorf("%s answered %s", req.URL.Host, resp.Status)
-	if resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusRequestTimeout && resp.StatusCode != http.StatusTooManyRequests {
+	switch after := a.retryAfterHeader(resp.Header.Get("Retry-After")); {
+	case after > 0 || resp.StatusCode == http.StatusTooManyRequests:
+		err = &busy{err, after}
+	case resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusRequestTimeout:
 		err = permanent{err}
 	}
 	return string(answer), err
+}
+
+// retryAfterHeader reads the header of that name, seconds or a date; 0 is none.
+func (a *Alarm) retryAfterHeader(text string) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+		return min(time.Duration(seconds)*time.Second, time.Hour)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return min(max(at.Sub(a.o.Now()), 0), time.Hour)
+	}
+	return 0
 }

@@ -272,6 +272,12 @@ func (a *Alarm) send(ctx context.Context, spec channel.Spec, name string, groups
 	switch spec.Type {
 	case channel.TypeDingTalk:
 		return a.sendDingTalk(ctx, *spec.DingTalk, a.newNotice(groups...))
+	case channel.TypeWeCom:
+		return a.sendWeCom(ctx, *spec.WeCom, a.newNotice(groups...))
+	case channel.TypeFeishu:
+		return a.sendFeishu(ctx, *spec.Feishu, a.newNotice(groups...))
+	case channel.TypeSlack:
+		return a.sendSlack(ctx, *spec.Slack, a.newNotice(groups...))
 	case channel.TypeWebhook:
 		return a.sendWebhook(ctx, *spec.Webhook, name, events[0])
 	case channel.TypeMail:

@@ -27,6 +27,10 @@ func digestBytes(t channel.Type) int {
 	switch t {
 	case channel.TypeDingTalk:
 		return 12 << 10
+	case channel.TypeFeishu:
+		return 7 << 10
+	case channel.TypeWeCom:
+		return 2500
 	}
 	return 0
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pharos-stack/pharos/internal/alarmstate"
@@ -107,6 +108,17 @@ func webhookSign(secret, timestamp string, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
+// encodeJSON writes v as it reads: < and & stand for themselves.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, permanent{fmt.Errorf("cannot write message: %w", err)}
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
 // post sends body and returns the beginning of the answer. Refusals that a
 // further attempt won't change are permanent. Errors never contain the URL,
 // which may hold a token.
@@ -139,7 +151,7 @@ func (a *Alarm) post(ctx context.Context, target, contentType string, header htt
 	if resp.StatusCode/100 == 2 {
 		return string(answer), nil
 	}
-	err = fmt.Errorf("%s answered %s", req.URL.Host, resp.Status)
+	err = fmt.Errorf("%s answered %s: %s", req.URL.Host, resp.Status, cut(strings.TrimSpace(string(answer)), 200))
 	switch after := a.retryAfterHeader(resp.Header.Get("Retry-After")); {
 	case after > 0 || resp.StatusCode == http.StatusTooManyRequests:
 		err = &busy{err, after}

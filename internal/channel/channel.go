@@ -19,9 +19,12 @@ import (
 // Fields tagged secret are write-only: stored encrypted and never returned.
 type Spec struct {
 	Title    string    `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
-	Type     Type      `json:"type" yaml:"type" enum:"dingtalk,webhook,mail"`
+	Type     Type      `json:"type" yaml:"type" enum:"dingtalk,wecom,feishu,slack,webhook,mail"`
 	Disabled bool      `json:"disabled,omitempty" yaml:"disabled,omitempty"`
 	DingTalk *DingTalk `json:"dingtalk,omitempty" yaml:"dingtalk,omitempty"`
+	WeCom    *WeCom    `json:"wecom,omitempty" yaml:"wecom,omitempty"`
+	Feishu   *Feishu   `json:"feishu,omitempty" yaml:"feishu,omitempty"`
+	Slack    *Slack    `json:"slack,omitempty" yaml:"slack,omitempty"`
 	Webhook  *Webhook  `json:"webhook,omitempty" yaml:"webhook,omitempty"`
 	Mail     *Mail     `json:"mail,omitempty" yaml:"mail,omitempty"`
 }
@@ -32,6 +35,9 @@ type Type string
 // The channel types.
 const (
 	TypeDingTalk Type = "dingtalk"
+	TypeWeCom    Type = "wecom"
+	TypeFeishu   Type = "feishu"
+	TypeSlack    Type = "slack"
 	TypeWebhook  Type = "webhook"
 	TypeMail     Type = "mail"
 )
@@ -121,6 +127,9 @@ type part struct {
 func (s Spec) parts() []part {
 	return []part{
 		{TypeDingTalk, s.DingTalk != nil, s.DingTalk.check},
+		{TypeWeCom, s.WeCom != nil, s.WeCom.check},
+		{TypeFeishu, s.Feishu != nil, s.Feishu.check},
+		{TypeSlack, s.Slack != nil, s.Slack.check},
 		{TypeWebhook, s.Webhook != nil, s.Webhook.check},
 		{TypeMail, s.Mail != nil, s.Mail.check},
 	}

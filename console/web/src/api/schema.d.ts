@@ -1356,12 +1356,15 @@ export interface components {
         ChannelSpec: {
             dingtalk?: components["schemas"]["DingTalk"];
             disabled?: boolean;
+            feishu?: components["schemas"]["Feishu"];
             mail?: components["schemas"]["Mail"];
+            slack?: components["schemas"]["Slack"];
             /** @description Name people see */
             title: string;
             /** @enum {string} */
-            type: "dingtalk" | "webhook" | "mail";
+            type: "dingtalk" | "wecom" | "feishu" | "slack" | "webhook" | "mail";
             webhook?: components["schemas"]["Webhook"];
+            wecom?: components["schemas"]["WeCom"];
         };
         Check: {
             /** @description Stable name of why the state is what it is; empty where there is nothing to tell */
@@ -1632,6 +1635,15 @@ export interface components {
         FavouriteList: {
             /** @description Monitors, dashboards, agents, hosts, each by title */
             items: components["schemas"]["Favourite"][];
+        };
+        Feishu: {
+            at_all?: boolean;
+            /** @description The first is put into a message that has none */
+            keywords?: string[];
+            /** @description Signing secret; write-only */
+            secret?: string;
+            /** @description Robot URL, .../open-apis/bot/v2/hook/...; write-only */
+            url: string;
         };
         FileEntry: {
             dir: boolean;
@@ -2987,6 +2999,10 @@ export interface components {
             password: string;
             username: string;
         };
+        Slack: {
+            /** @description Incoming webhook URL, https://hooks.slack.com/services/...; write-only */
+            url: string;
+        };
         SplitRule: {
             delimiter: string;
             /** Format: int64 */
@@ -3155,6 +3171,12 @@ export interface components {
             };
             /** Format: int64 */
             version: number;
+        };
+        WeCom: {
+            /** @description User ids to mention */
+            at_users?: string[];
+            /** @description Robot URL with its key; write-only */
+            url: string;
         };
         Webhook: {
             access_key?: string;
@@ -7424,7 +7446,7 @@ export interface operations {
                 sort?: string;
                 /** @description Text that must occur */
                 q?: string;
-                type?: "dingtalk" | "webhook" | "mail" | "";
+                type?: "dingtalk" | "wecom" | "feishu" | "slack" | "webhook" | "mail" | "";
             };
             header?: never;
             path: {

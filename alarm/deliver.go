@@ -278,6 +278,10 @@ func (a *Alarm) send(ctx context.Context, spec channel.Spec, name string, groups
 		return a.sendFeishu(ctx, *spec.Feishu, a.newNotice(groups...))
 	case channel.TypeSlack:
 		return a.sendSlack(ctx, *spec.Slack, a.newNotice(groups...))
+	case channel.TypePagerDuty:
+		return a.sendPagerDuty(ctx, *spec.PagerDuty, events[0])
+	case channel.TypeAlertmanager:
+		return a.sendAlertmanager(ctx, *spec.Alertmanager, events[0])
 	case channel.TypeWebhook:
 		return a.sendWebhook(ctx, *spec.Webhook, name, events[0])
 	case channel.TypeMail:

@@ -212,7 +212,7 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 }
 
 // queue puts the notices of this check into the outbox: for people one message
-// a channel and type for all keys together (ALM-21), for webhooks one an event.
+// a channel and type for all keys together (ALM-21), for systems one an event.
 func (c *check) queue(ctx context.Context) error {
 	if len(c.notices) == 0 || len(c.channels) == 0 {
 		return nil
@@ -222,7 +222,7 @@ func (c *check) queue(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(c.channels)) {
 		first := map[string]int{} // event type → place in out
 		for _, e := range c.notices {
-			if i, grouped := first[e.Type]; grouped && c.channels[name] != channel.TypeWebhook {
+			if i, grouped := first[e.Type]; grouped && !c.channels[name].OneEvent() {
 				out[i].More = append(out[i].More, e.ID)
 				continue
 			}

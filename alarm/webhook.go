@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -170,4 +171,8 @@ func (a *Alarm) retryAfterHeader(text string) time.Duration {
 		return min(max(at.Sub(a.o.Now()), 0), time.Hour)
 	}
 	return 0
+}
+
+func basicAuth(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }

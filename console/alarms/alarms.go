@@ -14,6 +14,7 @@ import (
 	"github.com/pharos-stack/pharos/console/api"
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
+	"github.com/pharos-stack/pharos/internal/channel"
 	"github.com/pharos-stack/pharos/internal/resource"
 )
 
@@ -255,7 +256,7 @@ type eventListIn struct {
 	api.ListParams
 	Rule    string `query:"rule" doc:"Name of the rule"`
 	Level   string `query:"level" enum:"P0,P1,P2,P3,P4,"`
-	Type    string `query:"type" enum:"firing,repeat,recovered,closed,test,"`
+	Type    string `query:"type" enum:"firing,repeat,recovered,closed,acknowledged,test,"`
 	AlertID string `query:"alert_id"`
 	Start   int64  `query:"start" minimum:"0" doc:"Unix milliseconds"`
 	End     int64  `query:"end" minimum:"0" doc:"Unix milliseconds"`
@@ -360,7 +361,26 @@ func (a *Alarms) deliveries(ctx context.Context, in *deliveryListIn) (*deliveryL
 
 func (a *Alarms) acknowledge(ctx context.Context, in *acknowledgeIn) (*struct{}, error) {
 	actor := api.Actor(ctx)
-	err := alarmstate.Acknowledge(ctx, a.DB, in.Workspace, in.ID, actor.Name, in.Body.Note)
+	channels, err := a.Resources.List(ctx, resource.KindChannel, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	var tell []string
+	for _, o := range channels {
+		spec, err := resource.SpecOf[channel.Spec](o)
+		if err != nil {
+			return nil, err
+		}
+		if spec.Type.HearsAcknowledged() && !spec.Disabled {
+			tell = append(tell, o.Metadata.Name)
+		}
+	}
+	err = a.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if err := alarmstate.Acknowledge(ctx, tx, in.Workspace, in.ID, actor.Name, in.Body.Note); err != nil {
+			return err
+		}
+		return alarmstate.TellAcknowledged(ctx, tx, in.ID, actor.Name, in.Body.Note, tell)
+	})
 	if errors.Is(err, alarmstate.ErrNotFound) {
 		return nil, api.NotFound("firing alert", in.ID)
 	}

@@ -18,15 +18,17 @@ import (
 // Spec is the spec of a Channel resource. The part that Type names is set.
 // Fields tagged secret are write-only: stored encrypted and never returned.
 type Spec struct {
-	Title    string    `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
-	Type     Type      `json:"type" yaml:"type" enum:"dingtalk,wecom,feishu,slack,webhook,mail"`
-	Disabled bool      `json:"disabled,omitempty" yaml:"disabled,omitempty"`
-	DingTalk *DingTalk `json:"dingtalk,omitempty" yaml:"dingtalk,omitempty"`
-	WeCom    *WeCom    `json:"wecom,omitempty" yaml:"wecom,omitempty"`
-	Feishu   *Feishu   `json:"feishu,omitempty" yaml:"feishu,omitempty"`
-	Slack    *Slack    `json:"slack,omitempty" yaml:"slack,omitempty"`
-	Webhook  *Webhook  `json:"webhook,omitempty" yaml:"webhook,omitempty"`
-	Mail     *Mail     `json:"mail,omitempty" yaml:"mail,omitempty"`
+	Title        string        `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
+	Type         Type          `json:"type" yaml:"type" enum:"dingtalk,wecom,feishu,slack,pagerduty,alertmanager,webhook,mail"`
+	Disabled     bool          `json:"disabled,omitempty" yaml:"disabled,omitempty"`
+	DingTalk     *DingTalk     `json:"dingtalk,omitempty" yaml:"dingtalk,omitempty"`
+	WeCom        *WeCom        `json:"wecom,omitempty" yaml:"wecom,omitempty"`
+	Feishu       *Feishu       `json:"feishu,omitempty" yaml:"feishu,omitempty"`
+	Slack        *Slack        `json:"slack,omitempty" yaml:"slack,omitempty"`
+	PagerDuty    *PagerDuty    `json:"pagerduty,omitempty" yaml:"pagerduty,omitempty"`
+	Alertmanager *Alertmanager `json:"alertmanager,omitempty" yaml:"alertmanager,omitempty"`
+	Webhook      *Webhook      `json:"webhook,omitempty" yaml:"webhook,omitempty"`
+	Mail         *Mail         `json:"mail,omitempty" yaml:"mail,omitempty"`
 }
 
 // Type of a channel.
@@ -34,12 +36,14 @@ type Type string
 
 // The channel types.
 const (
-	TypeDingTalk Type = "dingtalk"
-	TypeWeCom    Type = "wecom"
-	TypeFeishu   Type = "feishu"
-	TypeSlack    Type = "slack"
-	TypeWebhook  Type = "webhook"
-	TypeMail     Type = "mail"
+	TypeDingTalk     Type = "dingtalk"
+	TypeWeCom        Type = "wecom"
+	TypeFeishu       Type = "feishu"
+	TypeSlack        Type = "slack"
+	TypePagerDuty    Type = "pagerduty"
+	TypeAlertmanager Type = "alertmanager"
+	TypeWebhook      Type = "webhook"
+	TypeMail         Type = "mail"
 )
 
 // DingTalk is a robot of a DingTalk group.
@@ -75,12 +79,26 @@ type Mail struct {
 	To       []string `json:"to" yaml:"to" minItems:"1" maxItems:"50"`
 }
 
+// OneEvent tells whether a notice holds one event, as systems want them, and
+// not all keys of a check together, as people do (spec 05, ALM-21).
+func (t Type) OneEvent() bool {
+	return t == TypeWebhook || t == TypePagerDuty || t == TypeAlertmanager
+}
+
+// HearsAcknowledged tells whether the channel is told that somebody takes care of an alert.
+func (t Type) HearsAcknowledged() bool { return t == TypePagerDuty }
+
 // WithDefaults returns a copy of s with every unset field at its default.
 func (s Spec) WithDefaults() Spec {
 	if s.Mail != nil && s.Mail.TLS == "" {
 		m := *s.Mail
 		m.TLS = "starttls"
 		s.Mail = &m
+	}
+	if s.PagerDuty != nil && s.PagerDuty.URL == "" {
+		p := *s.PagerDuty
+		p.URL = "https://events.pagerduty.com/v2/enqueue"
+		s.PagerDuty = &p
 	}
 	return s
 }
@@ -130,6 +148,8 @@ func (s Spec) parts() []part {
 		{TypeWeCom, s.WeCom != nil, s.WeCom.check},
 		{TypeFeishu, s.Feishu != nil, s.Feishu.check},
 		{TypeSlack, s.Slack != nil, s.Slack.check},
+		{TypePagerDuty, s.PagerDuty != nil, s.PagerDuty.check},
+		{TypeAlertmanager, s.Alertmanager != nil, s.Alertmanager.check},
 		{TypeWebhook, s.Webhook != nil, s.Webhook.check},
 		{TypeMail, s.Mail != nil, s.Mail.check},
 	}
@@ -141,6 +161,12 @@ func (s Spec) parts() []part {
 func (s Spec) Guarded() (destination string, secrets map[string]string) {
 	if m := s.Mail; m != nil {
 		return fmt.Sprint(m.Host, ":", m.Port, " ", m.TLS), map[string]string{"mail.password": m.Password}
+	}
+	if c := s.PagerDuty; c != nil {
+		return c.URL, map[string]string{"pagerduty.routing_key": c.RoutingKey}
+	}
+	if c := s.Alertmanager; c != nil {
+		return c.URL, map[string]string{"alertmanager.password": c.Password, "alertmanager.token": c.Token}
 	}
 	return "", nil
 }

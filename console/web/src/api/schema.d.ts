@@ -1254,6 +1254,15 @@ export interface components {
             title: string;
             workspace: string;
         };
+        Alertmanager: {
+            /** @description Write-only */
+            password?: string;
+            /** @description Bearer token instead of username and password; write-only */
+            token?: string;
+            /** @description Address of Alertmanager, without /api/v2/alerts */
+            url: string;
+            username?: string;
+        };
         Applied: {
             kind: string;
             name: string;
@@ -1354,15 +1363,17 @@ export interface components {
             version?: number;
         };
         ChannelSpec: {
+            alertmanager?: components["schemas"]["Alertmanager"];
             dingtalk?: components["schemas"]["DingTalk"];
             disabled?: boolean;
             feishu?: components["schemas"]["Feishu"];
             mail?: components["schemas"]["Mail"];
+            pagerduty?: components["schemas"]["PagerDuty"];
             slack?: components["schemas"]["Slack"];
             /** @description Name people see */
             title: string;
             /** @enum {string} */
-            type: "dingtalk" | "wecom" | "feishu" | "slack" | "webhook" | "mail";
+            type: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "alertmanager" | "webhook" | "mail";
             webhook?: components["schemas"]["Webhook"];
             wecom?: components["schemas"]["WeCom"];
         };
@@ -1602,7 +1613,7 @@ export interface components {
             time_ms: number;
             title: string;
             /** @enum {string} */
-            type: "firing" | "repeat" | "recovered" | "closed" | "test";
+            type: "firing" | "repeat" | "recovered" | "closed" | "acknowledged" | "test";
             workspace: string;
         };
         Evidence: {
@@ -2571,6 +2582,12 @@ export interface components {
              * @description Rows of all pages
              */
             total: number;
+        };
+        PagerDuty: {
+            /** @description Integration key of 32 characters; write-only */
+            routing_key: string;
+            /** @description Default https://events.pagerduty.com/v2/enqueue; for Europe https://events.eu.pagerduty.com/v2/enqueue, or a proxy */
+            url?: string;
         };
         PasswordInBody: {
             /** @description 10 to 200 characters */
@@ -6242,7 +6259,7 @@ export interface operations {
                 /** @description Name of the rule */
                 rule?: string;
                 level?: "P0" | "P1" | "P2" | "P3" | "P4" | "";
-                type?: "firing" | "repeat" | "recovered" | "closed" | "test" | "";
+                type?: "firing" | "repeat" | "recovered" | "closed" | "acknowledged" | "test" | "";
                 alert_id?: string;
                 /** @description Unix milliseconds */
                 start?: number;
@@ -7446,7 +7463,7 @@ export interface operations {
                 sort?: string;
                 /** @description Text that must occur */
                 q?: string;
-                type?: "dingtalk" | "wecom" | "feishu" | "slack" | "webhook" | "mail" | "";
+                type?: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "alertmanager" | "webhook" | "mail" | "";
             };
             header?: never;
             path: {

@@ -32,6 +32,16 @@ export const fieldsOf: Partial<Record<Kind, FieldDef[]>> = {
     { path: 'keywords', label: 'channel.keywords', kind: 'tags', hint: 'channel.keywords.hint' },
     { path: 'at_all', label: 'channel.atAll', kind: 'switch' },
   ],
+  pagerduty: [
+    { path: 'routing_key', label: 'channel.routingKey', kind: 'secret', hint: 'channel.routingKey.hint', required: true },
+    { path: 'url', label: 'channel.url', kind: 'text', hint: 'channel.url.default', placeholder: 'https://events.pagerduty.com/v2/enqueue' },
+  ],
+  alertmanager: [
+    { path: 'url', label: 'channel.url', kind: 'text', hint: 'channel.alertmanagerUrl.hint', placeholder: 'http://alertmanager:9093', required: true },
+    { path: 'username', label: 'login.username', kind: 'text' },
+    { path: 'password', label: 'login.password', kind: 'secret' },
+    { path: 'token', label: 'channel.token', kind: 'secret', hint: 'channel.token.hint' },
+  ],
   slack: [robot('https://hooks.slack.com/services/…')],
 }
 

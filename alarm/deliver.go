@@ -222,11 +222,7 @@ func (a *Alarm) postpone(ctx context.Context, untilMs int64, list ...pending) er
 // deliver tells deliveries in one request and records its outcome. It returns
 // how long the channel is to be left alone.
 func (a *Alarm) deliver(ctx context.Context, spec channel.Spec, list []pending) time.Duration {
-	groups := make([][]alarmstate.Event, len(list))
-	for i, p := range list {
-		groups[i] = p.events
-	}
-	answer, err := a.send(ctx, spec, list[0].Channel, groups)
+	answer, err := a.send(ctx, spec, list)
 	return a.settle(ctx, list, answer, err)
 }
 
@@ -265,10 +261,14 @@ func (a *Alarm) settle(ctx context.Context, list []pending, answer string, failu
 	return hold
 }
 
-// send makes one message of the events of deliveries, one group each, and
-// hands it to the channel's provider.
-func (a *Alarm) send(ctx context.Context, spec channel.Spec, name string, groups [][]alarmstate.Event) (answer string, err error) {
-	events := groups[0]
+// send makes one message of deliveries, several for channels with a pace only,
+// and hands it to the channel's provider.
+func (a *Alarm) send(ctx context.Context, spec channel.Spec, list []pending) (answer string, err error) {
+	groups := make([][]alarmstate.Event, len(list))
+	for i, p := range list {
+		groups[i] = p.events
+	}
+	d, events, name := list[0].Delivery, groups[0], list[0].Channel
 	switch spec.Type {
 	case channel.TypeDingTalk:
 		return a.sendDingTalk(ctx, *spec.DingTalk, a.newNotice(groups...))
@@ -280,6 +280,8 @@ func (a *Alarm) send(ctx context.Context, spec channel.Spec, name string, groups
 		return a.sendSlack(ctx, *spec.Slack, a.newNotice(groups...))
 	case channel.TypePagerDuty:
 		return a.sendPagerDuty(ctx, *spec.PagerDuty, events[0])
+	case channel.TypeGateway, channel.TypeAliyun, channel.TypeTencent, channel.TypeTwilio:
+		return a.sendToPhones(ctx, spec, d, events)
 	case channel.TypeAlertmanager:
 		return a.sendAlertmanager(ctx, *spec.Alertmanager, events[0])
 	case channel.TypeWebhook:

@@ -35,8 +35,8 @@ func digestBytes(t channel.Type) int {
 	return 0
 }
 
-// request is one made to a channel with a pace. Failed ones count as well, and
-// a restart must not forget them.
+// request is one made to a channel with a pace or a quota. Failed ones count as
+// well, and a restart must not forget them.
 type request struct {
 	bun.BaseModel `bun:"table:alarm_requests"`
 	Workspace     string `bun:",notnull"`
@@ -45,7 +45,7 @@ type request struct {
 }
 
 var requestMigrations = []meta.Migration{
-	meta.CreateTables("requests", (*request)(nil)),
+	meta.CreateTables("requests", (*request)(nil), (*told)(nil)),
 	{Name: "requests index", Up: func(ctx context.Context, db bun.IDB) error {
 		_, err := db.ExecContext(ctx, "CREATE INDEX alarm_requests_channel ON alarm_requests (workspace, channel, at_ms)")
 		return err

@@ -120,18 +120,25 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// post sends body and returns the beginning of the answer. Refusals that a
+// post is request with POST.
+func (a *Alarm) post(ctx context.Context, target, contentType string, header http.Header, body []byte) (string, error) {
+	return a.request(ctx, http.MethodPost, target, contentType, header, body)
+}
+
+// request sends body and returns the beginning of the answer. Refusals that a
 // further attempt won't change are permanent. Errors never contain the URL,
 // which may hold a token.
-func (a *Alarm) post(ctx context.Context, target, contentType string, header http.Header, body []byte) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+func (a *Alarm) request(ctx context.Context, method, target, contentType string, header http.Header, body []byte) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return "", permanent{errors.New("cannot make request: the channel's URL is not valid")}
 	}
 	if header != nil {
 		req.Header = header
 	}
-	req.Header.Set("Content-Type", contentType)
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", contentType)
+	}
 	req.Header.Set("User-Agent", "pharos")
 	if channel.ForbiddenHost(req.URL.Hostname()) {
 		return "", permanent{errors.New("the channel's URL points to a link-local address")}

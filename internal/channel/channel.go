@@ -19,7 +19,7 @@ import (
 // Fields tagged secret are write-only: stored encrypted and never returned.
 type Spec struct {
 	Title        string        `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
-	Type         Type          `json:"type" yaml:"type" enum:"dingtalk,wecom,feishu,slack,pagerduty,alertmanager,webhook,mail"`
+	Type         Type          `json:"type" yaml:"type" enum:"dingtalk,wecom,feishu,slack,pagerduty,gateway,aliyun,tencent,twilio,alertmanager,webhook,mail"`
 	Disabled     bool          `json:"disabled,omitempty" yaml:"disabled,omitempty"`
 	DingTalk     *DingTalk     `json:"dingtalk,omitempty" yaml:"dingtalk,omitempty"`
 	WeCom        *WeCom        `json:"wecom,omitempty" yaml:"wecom,omitempty"`
@@ -27,6 +27,10 @@ type Spec struct {
 	Slack        *Slack        `json:"slack,omitempty" yaml:"slack,omitempty"`
 	PagerDuty    *PagerDuty    `json:"pagerduty,omitempty" yaml:"pagerduty,omitempty"`
 	Alertmanager *Alertmanager `json:"alertmanager,omitempty" yaml:"alertmanager,omitempty"`
+	Gateway      *Gateway      `json:"gateway,omitempty" yaml:"gateway,omitempty"`
+	Aliyun       *Aliyun       `json:"aliyun,omitempty" yaml:"aliyun,omitempty"`
+	Tencent      *Tencent      `json:"tencent,omitempty" yaml:"tencent,omitempty"`
+	Twilio       *Twilio       `json:"twilio,omitempty" yaml:"twilio,omitempty"`
 	Webhook      *Webhook      `json:"webhook,omitempty" yaml:"webhook,omitempty"`
 	Mail         *Mail         `json:"mail,omitempty" yaml:"mail,omitempty"`
 }
@@ -42,6 +46,10 @@ const (
 	TypeSlack        Type = "slack"
 	TypePagerDuty    Type = "pagerduty"
 	TypeAlertmanager Type = "alertmanager"
+	TypeGateway      Type = "gateway"
+	TypeAliyun       Type = "aliyun"
+	TypeTencent      Type = "tencent"
+	TypeTwilio       Type = "twilio"
 	TypeWebhook      Type = "webhook"
 	TypeMail         Type = "mail"
 )
@@ -100,6 +108,21 @@ func (s Spec) WithDefaults() Spec {
 		p.URL = "https://events.pagerduty.com/v2/enqueue"
 		s.PagerDuty = &p
 	}
+	if s.Gateway != nil && s.Gateway.Method == "" {
+		g := *s.Gateway
+		g.Method = "POST"
+		s.Gateway = &g
+	}
+	if s.Tencent != nil && s.Tencent.Region == "" {
+		t := *s.Tencent
+		t.Region = "ap-guangzhou"
+		s.Tencent = &t
+	}
+	if s.Twilio != nil && s.Twilio.URL == "" {
+		t := *s.Twilio
+		t.URL = "https://api.twilio.com"
+		s.Twilio = &t
+	}
 	return s
 }
 
@@ -150,6 +173,10 @@ func (s Spec) parts() []part {
 		{TypeSlack, s.Slack != nil, s.Slack.check},
 		{TypePagerDuty, s.PagerDuty != nil, s.PagerDuty.check},
 		{TypeAlertmanager, s.Alertmanager != nil, s.Alertmanager.check},
+		{TypeGateway, s.Gateway != nil, s.Gateway.check},
+		{TypeAliyun, s.Aliyun != nil, s.Aliyun.check},
+		{TypeTencent, s.Tencent != nil, s.Tencent.check},
+		{TypeTwilio, s.Twilio != nil, s.Twilio.check},
 		{TypeWebhook, s.Webhook != nil, s.Webhook.check},
 		{TypeMail, s.Mail != nil, s.Mail.check},
 	}
@@ -167,6 +194,12 @@ func (s Spec) Guarded() (destination string, secrets map[string]string) {
 	}
 	if c := s.Alertmanager; c != nil {
 		return c.URL, map[string]string{"alertmanager.password": c.Password, "alertmanager.token": c.Token}
+	}
+	if c := s.Gateway; c != nil { // whose templates say where the secret goes
+		return fmt.Sprint(c.URL, c.Headers, c.Body), map[string]string{"gateway.secret": c.Secret}
+	}
+	if c := s.Twilio; c != nil {
+		return c.URL, map[string]string{"twilio.auth_token": c.AuthToken}
 	}
 	return "", nil
 }

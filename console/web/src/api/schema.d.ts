@@ -1263,6 +1263,24 @@ export interface components {
             url: string;
             username?: string;
         };
+        Aliyun: {
+            access_key_id: string;
+            /** @description Write-only */
+            access_key_secret: string;
+            /** @description Variables of the template; values are templates such as ${title:35} */
+            params?: {
+                [key: string]: string;
+            };
+            phones: components["schemas"]["Phones"];
+            /** @description Number that calls come from */
+            show_number?: string;
+            /** @description Signature of text messages */
+            sign_name?: string;
+            /** @description SMS_… or TTS_… */
+            template: string;
+            /** @description Default https://dysmsapi.aliyuncs.com for sms, https://dyvmsapi.aliyuncs.com for call */
+            url?: string;
+        };
         Applied: {
             kind: string;
             name: string;
@@ -1364,16 +1382,20 @@ export interface components {
         };
         ChannelSpec: {
             alertmanager?: components["schemas"]["Alertmanager"];
+            aliyun?: components["schemas"]["Aliyun"];
             dingtalk?: components["schemas"]["DingTalk"];
             disabled?: boolean;
             feishu?: components["schemas"]["Feishu"];
+            gateway?: components["schemas"]["Gateway"];
             mail?: components["schemas"]["Mail"];
             pagerduty?: components["schemas"]["PagerDuty"];
             slack?: components["schemas"]["Slack"];
+            tencent?: components["schemas"]["Tencent"];
             /** @description Name people see */
             title: string;
+            twilio?: components["schemas"]["Twilio"];
             /** @enum {string} */
-            type: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "alertmanager" | "webhook" | "mail";
+            type: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "gateway" | "aliyun" | "tencent" | "twilio" | "alertmanager" | "webhook" | "mail";
             webhook?: components["schemas"]["Webhook"];
             wecom?: components["schemas"]["WeCom"];
         };
@@ -1743,6 +1765,26 @@ export interface components {
             parent?: string;
             /** @description Name people see, unique among its siblings */
             title: string;
+        };
+        Gateway: {
+            /** @description Template; values are escaped for JSON, forms or XML by the Content-Type */
+            body?: string;
+            /** @description Templates; Content-Type decides how values in the body are escaped, default application/json */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * @description Default POST
+             * @enum {string}
+             */
+            method?: "POST" | "GET" | "PUT";
+            phones: components["schemas"]["Phones"];
+            /** @description The variable ${secret}; write-only */
+            secret?: string;
+            /** @description Text that the answer contains when the message was accepted; without it every 2xx is success */
+            success?: string;
+            /** @description Template; values are escaped for URLs */
+            url: string;
         };
         GrafanaImport: {
             /** @description JSON model of a Grafana dashboard */
@@ -2594,6 +2636,22 @@ export interface components {
             new_password: string;
             old_password: string;
         };
+        Phones: {
+            /** @description Levels that are told; default all for sms, P0 and P1 for call */
+            levels?: string[];
+            /**
+             * Format: int64
+             * @description At most so many messages or calls in 24 hours; 0 is no limit
+             */
+            per_day?: number;
+            /** @description Phone numbers with + and country code */
+            to: string[];
+            /**
+             * @description sms (default) or call
+             * @enum {string}
+             */
+            use?: "sms" | "call";
+        };
         Preview: {
             agent_id: string;
             /** @description Splits the lines most evenly; empty if none does */
@@ -3071,6 +3129,24 @@ export interface components {
             /** @description Names of monitors */
             monitors?: string[];
         };
+        Tencent: {
+            /** @description SmsSdkAppId or VoiceSdkAppid */
+            app_id: string;
+            /** @description Values of the template's variables in their order; templates such as ${title:12} */
+            params?: string[];
+            phones: components["schemas"]["Phones"];
+            /** @description Default ap-guangzhou */
+            region?: string;
+            secret_id: string;
+            /** @description Write-only */
+            secret_key: string;
+            /** @description Signature of text messages */
+            sign_name?: string;
+            /** @description Template id */
+            template: string;
+            /** @description Default https://sms.tencentcloudapi.com for sms, https://vms.tencentcloudapi.com for call */
+            url?: string;
+        };
         TimeRule: {
             /** @description Column that holds the time; empty: start of the line */
             column?: string;
@@ -3151,6 +3227,17 @@ export interface components {
              * @description Monitors in no folder
              */
             unfiled: number;
+        };
+        Twilio: {
+            /** @description AC… */
+            account_sid: string;
+            /** @description Write-only */
+            auth_token: string;
+            /** @description A number of the account, or for sms a messaging service MG… */
+            from: string;
+            phones: components["schemas"]["Phones"];
+            /** @description Default https://api.twilio.com */
+            url?: string;
         };
         User: {
             /** Format: date-time */
@@ -7463,7 +7550,7 @@ export interface operations {
                 sort?: string;
                 /** @description Text that must occur */
                 q?: string;
-                type?: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "alertmanager" | "webhook" | "mail" | "";
+                type?: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "gateway" | "aliyun" | "tencent" | "twilio" | "alertmanager" | "webhook" | "mail" | "";
             };
             header?: never;
             path: {

@@ -13,7 +13,7 @@ import { ChannelFields } from './ChannelFields'
 import { cleaned, complete, fieldsOf, pairsText, readPairs, type Kind, type Values } from './channelKinds'
 
 /** order of the kinds in the list. */
-const kinds = ['dingtalk', 'wecom', 'feishu', 'slack', 'pagerduty', 'alertmanager', 'webhook', 'mail'] as const
+const kinds = ['dingtalk', 'wecom', 'feishu', 'slack', 'pagerduty', 'gateway', 'aliyun', 'tencent', 'twilio', 'alertmanager', 'webhook', 'mail'] as const
 
 function empty(kind: Kind): ChannelSpec {
   switch (kind) {

@@ -10,6 +10,7 @@ package alarm
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ type Resources interface {
 	Reveal(ctx context.Context, kind, workspace, name string) (resource.Object, error)
 }
 
-// Options of the alarm tier. All but HTTP, Now, Language and ConsoleURL are required.
+// Options of the alarm tier. All but HTTP, Roots, Now, Language and ConsoleURL are required.
 type Options struct {
 	DB        *bun.DB
 	Resources Resources
@@ -47,6 +48,8 @@ type Options struct {
 	Logger    *slog.Logger
 	// HTTP sends notices. Default: no redirects, 5 s timeout.
 	HTTP *http.Client
+	// Roots are whose certificates mail servers may have. Default the system's.
+	Roots *x509.CertPool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Language of notices, en or zh. Default en.

@@ -274,6 +274,10 @@ type deliveryListIn struct {
 type deliveryListOut struct {
 	Body api.Page[alarmstate.Delivery]
 }
+type deliveryIn struct {
+	api.InWorkspace
+	ID string `path:"id"`
+}
 type acknowledgeIn struct {
 	api.InWorkspace
 	ID   string `path:"id"`
@@ -288,6 +292,7 @@ func (a *Alarms) historyRoutes(r *api.API) {
 	api.Route(r, "acknowledgeAlert", "POST", ws+"/alerts/{id}:acknowledge", api.NeedEditor, "Take care of an alert: it is not repeated", a.acknowledge, api.Status(http.StatusNoContent))
 	api.Route(r, "listAlarmEvents", "GET", ws+"/alarm_events", api.NeedViewer, "List what happened to alerts, newest first", a.events)
 	api.Route(r, "listDeliveries", "GET", ws+"/deliveries", api.NeedViewer, "List notices and what became of them, newest first", a.deliveries)
+	api.Route(r, "sendDeliveryAgain", "POST", ws+"/deliveries/{id}:again", api.NeedEditor, "Send a notice again that was given up", a.sendAgain, api.Status(http.StatusNoContent))
 }
 
 // sorted checks the column of a list that the database sorts.
@@ -357,6 +362,17 @@ func (a *Alarms) deliveries(ctx context.Context, in *deliveryListIn) (*deliveryL
 	}
 	rows, total, err := alarmstate.Deliveries(ctx, a.DB, in.Workspace, alarmstate.DeliveryFilter{Channel: in.Channel, State: in.State, EventID: in.EventID}, p)
 	return &deliveryListOut{Body: api.PageOf(rows, total, in.ListParams)}, err
+}
+
+func (a *Alarms) sendAgain(ctx context.Context, in *deliveryIn) (*struct{}, error) {
+	err := alarmstate.SendAgain(ctx, a.DB, in.Workspace, in.ID)
+	if errors.Is(err, alarmstate.ErrNotFound) {
+		return nil, api.NotFound("failed delivery", in.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.record(ctx, in.Workspace, "send_again", "Delivery", in.ID, nil)
 }
 
 func (a *Alarms) acknowledge(ctx context.Context, in *acknowledgeIn) (*struct{}, error) {

@@ -10,6 +10,7 @@ package alarm
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ type Resources interface {
 	Reveal(ctx context.Context, kind, workspace, name string) (resource.Object, error)
 }
 
-// Options of the alarm tier. All but HTTP, Now, Language and ConsoleURL are required.
+// Options of the alarm tier. All but HTTP, Roots, Now, Language and ConsoleURL are required.
 type Options struct {
 	DB        *bun.DB
 	Resources Resources
@@ -46,6 +47,8 @@ type Options struct {
 	Logger    *slog.Logger
 	// HTTP sends notices. Default: no redirects, 5 s timeout.
 	HTTP *http.Client
+	// Roots are whose certificates mail servers may have. Default the system's.
+	Roots *x509.CertPool
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Language of notices, en or zh. Default en.
@@ -85,6 +88,10 @@ func New(ctx context.Context, o Options) (*Alarm, error) {
 		o.Language = "en"
 	}
 	if err := meta.Migrate(ctx, o.DB, "alarm", alarmstate.Migrations); err != nil {
+		return nil, err
+	}
+	// A component of its own: only this tier knows of requests.
+	if err := meta.Migrate(ctx, o.DB, "alarm_requests", requestMigrations); err != nil {
 		return nil, err
 	}
 	monitors := &monitorIndex{}

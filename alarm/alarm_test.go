@@ -120,6 +120,7 @@ type fixture struct {
 	a     *Alarm
 	db    *bun.DB
 	start int64 // next window
+	made  int   // notices made by hand
 }
 
 func newFixture(t *testing.T, w *world) *fixture {
@@ -293,10 +294,17 @@ func answer(status int, body string) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(status); io.WriteString(w, body) }
 }
 
+// deliverAll makes the deliveries that are due.
 func (f *fixture) deliverAll() {
+	names := map[string]bool{}
 	for _, d := range f.deliveries() {
-		if d.State == alarmstate.Queued && d.NextMs <= f.w.now.UnixMilli() {
-			f.a.deliver(f.t.Context(), &d)
+		if d.State == alarmstate.Queued && d.NextMs <= f.a.o.Now().UnixMilli() {
+			names[d.Channel] = true
+		}
+	}
+	for name := range names {
+		if err := f.a.deliverChannel(f.t.Context(), "default", name); err != nil {
+			f.t.Fatal(err)
 		}
 	}
 }

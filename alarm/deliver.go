@@ -1,6 +1,7 @@
 package alarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,44 +22,62 @@ var retryAfter = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Min
 // permanent marks an answer that trying again will not change.
 type permanent struct{ error }
 
+// busy is the failure of a receiver that will do no better with the next
+// notice: it can't be reached, or asks to be left alone for a while.
+type busy struct {
+	err   error
+	after time.Duration // what it asked for; 0 when it did not
+}
+
+func (b *busy) Error() string { return b.err.Error() }
+func (b *busy) Unwrap() error { return b.err }
+
+// pending is a delivery that is due, with its events in their order.
+type pending struct {
+	alarmstate.Delivery
+	events []alarmstate.Event
+}
+
+// level of the worst event; those of one delivery are of one rule.
+func (p pending) level() string {
+	if len(p.events) == 0 {
+		return ""
+	}
+	return p.events[0].Level
+}
+
 // deliverLoop hands due deliveries to one worker a channel, so that a slow
-// receiver delays no other, and keeps their order within a channel.
+// receiver delays no other.
 func (a *Alarm) deliverLoop(ctx context.Context) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	var mu sync.Mutex
-	busy := map[[2]string]bool{}
+	working := map[[2]string]bool{}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		var due []alarmstate.Delivery
-		err := a.o.DB.NewSelect().Model(&due).Where("state = ? AND next_ms <= ?", alarmstate.Queued, a.o.Now().UnixMilli()).
-			Order("created_ms", "id").Limit(500).Scan(ctx)
+		// Channels, not deliveries: thousands that wait for one receiver must not hide those of another.
+		var due []struct{ Workspace, Channel string }
+		err := a.o.DB.NewSelect().Model((*alarmstate.Delivery)(nil)).Distinct().Column("workspace", "channel").
+			Where("state = ? AND next_ms <= ?", alarmstate.Queued, a.o.Now().UnixMilli()).Scan(ctx, &due)
 		if err != nil && ctx.Err() == nil {
 			a.o.Logger.Error("cannot read deliveries", "err", err)
 		}
-		byChannel := map[[2]string][]alarmstate.Delivery{}
 		for _, d := range due {
 			key := [2]string{d.Workspace, d.Channel}
-			byChannel[key] = append(byChannel[key], d)
-		}
-		for key, list := range byChannel {
 			mu.Lock()
-			taken := busy[key]
-			busy[key] = true
+			taken := working[key]
+			working[key] = true
 			mu.Unlock()
 			if taken {
 				continue
 			}
 			workers.Go(func() {
-				for i := range list {
-					if ctx.Err() != nil {
-						break
-					}
-					a.deliver(ctx, &list[i])
+				if err := a.deliverChannel(ctx, d.Workspace, d.Channel); err != nil && ctx.Err() == nil {
+					a.o.Logger.Error("cannot deliver", "channel", d.Channel, "workspace", d.Workspace, "err", err)
 				}
 				mu.Lock()
-				delete(busy, key)
+				delete(working, key)
 				mu.Unlock()
 			})
 		}
@@ -70,64 +89,207 @@ func (a *Alarm) deliverLoop(ctx context.Context) {
 	}
 }
 
-// deliver makes one attempt and records its outcome.
-func (a *Alarm) deliver(ctx context.Context, d *alarmstate.Delivery) {
-	answer, err := a.send(ctx, d)
-	if ctx.Err() != nil {
-		return // not counted: it is made again after the restart
+// batchSize bounds what a worker reads at once.
+const batchSize = 500
+
+// deliverChannel delivers what is due for one channel, the most urgent first
+// and what concerns one alert in its order: a recovery must not overtake a
+// firing that waits to be tried again.
+func (a *Alarm) deliverChannel(ctx context.Context, workspace, name string) error {
+	now := a.o.Now().UnixMilli()
+	due, err := a.pending(ctx, workspace, name, "next_ms <= ?", now)
+	if err != nil {
+		return err
 	}
-	now := a.o.Now()
-	d.Attempts++
-	d.Answer = cut(answer, 500)
-	d.Error = ""
-	if wait := (*later)(nil); errors.As(err, &wait) {
-		d.Attempts-- // held back by our own rate limit
-		d.NextMs = now.Add(wait.after).UnixMilli()
-	} else if err == nil {
-		d.State, d.SentMs = alarmstate.Sent, now.UnixMilli()
-	} else {
-		d.Error = cut(err.Error(), 500)
-		if errors.As(err, new(permanent)) || d.Attempts > len(retryAfter) {
-			d.State = alarmstate.Failed
-		} else {
-			d.NextMs = now.Add(retryAfter[d.Attempts-1]).UnixMilli()
+	failed, err := a.pending(ctx, workspace, name, "next_ms > ? AND attempts > 0", now)
+	if err != nil {
+		return err
+	}
+	waiting := map[string]int64{} // alert → when a delivery of it is tried again
+	wait := func(list []pending) {
+		for _, p := range list {
+			for _, e := range p.events {
+				if p.State == alarmstate.Queued && e.AlertID != "" {
+					waiting[e.AlertID] = max(waiting[e.AlertID], p.NextMs)
+				}
+			}
 		}
-		a.o.Logger.Warn("cannot deliver notice", "channel", d.Channel, "workspace", d.Workspace, "attempt", d.Attempts, "given_up", d.State == alarmstate.Failed, "err", err)
 	}
-	_, err = a.o.DB.NewUpdate().Model(d).Column("state", "attempts", "next_ms", "sent_ms", "answer", "error").WherePK().Exec(ctx)
-	if err != nil && ctx.Err() == nil {
-		a.o.Logger.Error("cannot record delivery; it may be sent again", "delivery", d.ID, "err", err)
+	wait(failed)
+	slices.SortStableFunc(due, func(a, b pending) int { return cmp.Compare(a.level(), b.level()) })
+	spec, specErr := a.channelSpec(ctx, workspace, name)
+	for ctx.Err() == nil {
+		if due, err = a.queueBehind(ctx, due, waiting); err != nil || len(due) == 0 {
+			return err
+		}
+		n, hold := 1, time.Duration(0)
+		switch {
+		case specErr != nil:
+			a.settle(ctx, due[:1], "", specErr)
+		case len(due[0].events) == 0:
+			a.settle(ctx, due[:1], "", permanent{fmt.Errorf("the event %q is gone", due[0].EventID)})
+		default:
+			n, hold, err = a.take(ctx, spec.Type, due)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				hold = a.deliver(ctx, spec, due[:n])
+			}
+		}
+		wait(due[:n])
+		due = due[n:]
+		if hold > 0 {
+			return a.postpone(ctx, a.o.Now().Add(hold).UnixMilli(), due...)
+		}
 	}
+	return nil
 }
 
-// send makes the notice of d and hands it to the channel's provider.
-func (a *Alarm) send(ctx context.Context, d *alarmstate.Delivery) (answer string, err error) {
-	spec, err := a.channelSpec(ctx, d.Workspace, d.Channel)
+// pending reads queued deliveries of a channel with their events, oldest first.
+func (a *Alarm) pending(ctx context.Context, workspace, name, which string, args ...any) ([]pending, error) {
+	var rows []alarmstate.Delivery
+	err := a.o.DB.NewSelect().Model(&rows).Where("workspace = ? AND channel = ? AND state = ?", workspace, name, alarmstate.Queued).
+		Where(which, args...).Order("created_ms", "id").Limit(batchSize).Scan(ctx)
 	if err != nil {
-		return "", err
+		return nil, fmt.Errorf("cannot read deliveries: %w", err)
 	}
-	var events []alarmstate.Event
-	ids := append([]string{d.EventID}, d.More...)
-	if err := a.o.DB.NewSelect().Model(&events).Where("id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
-		return "", fmt.Errorf("cannot read events of delivery %q: %w", d.ID, err)
+	return a.withEvents(ctx, rows)
+}
+
+// queueBehind postpones those of due that concern an alert which waits, and
+// returns the others.
+func (a *Alarm) queueBehind(ctx context.Context, due []pending, waiting map[string]int64) ([]pending, error) {
+	var rest []pending
+	for _, p := range due {
+		until := int64(0)
+		for _, e := range p.events {
+			until = max(until, waiting[e.AlertID])
+		}
+		if until == 0 {
+			rest = append(rest, p)
+		} else if err := a.postpone(ctx, until, p); err != nil {
+			return nil, err
+		}
 	}
-	place := map[string]int{} // in the order of their objects, as they were recorded
-	for i, id := range ids {
-		place[id] = i
+	return rest, nil
+}
+
+// withEvents reads the events of deliveries.
+func (a *Alarm) withEvents(ctx context.Context, rows []alarmstate.Delivery) ([]pending, error) {
+	var ids []string
+	for _, d := range rows {
+		ids = append(append(ids, d.EventID), d.More...)
 	}
-	slices.SortFunc(events, func(a, b alarmstate.Event) int { return place[a.ID] - place[b.ID] })
-	if len(events) == 0 {
-		return "", permanent{fmt.Errorf("the event %q is gone", d.EventID)}
+	events := make(map[string]alarmstate.Event, len(ids))
+	for part := range slices.Chunk(ids, 500) { // databases bound what a query may ask for
+		var found []alarmstate.Event
+		if err := a.o.DB.NewSelect().Model(&found).Where("id IN (?)", bun.List(part)).Scan(ctx); err != nil {
+			return nil, fmt.Errorf("cannot read events of deliveries: %w", err)
+		}
+		for _, e := range found {
+			events[e.ID] = e
+		}
 	}
+	out := make([]pending, len(rows))
+	for i, d := range rows {
+		out[i].Delivery = d
+		for _, id := range append([]string{d.EventID}, d.More...) {
+			if e, ok := events[id]; ok {
+				out[i].events = append(out[i].events, e)
+			}
+		}
+	}
+	return out, nil
+}
+
+// postpone lets deliveries wait until a time without counting an attempt.
+func (a *Alarm) postpone(ctx context.Context, untilMs int64, list ...pending) error {
+	if len(list) == 0 {
+		return nil
+	}
+	ids := make([]string, len(list))
+	for i, p := range list {
+		ids[i] = p.ID
+	}
+	_, err := a.o.DB.NewUpdate().Model((*alarmstate.Delivery)(nil)).Set("next_ms = ?", untilMs).Where("id IN (?)", bun.List(ids)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot postpone deliveries: %w", err)
+	}
+	return nil
+}
+
+// deliver tells deliveries in one request and records its outcome. It returns
+// how long the channel is to be left alone.
+func (a *Alarm) deliver(ctx context.Context, spec channel.Spec, list []pending) time.Duration {
+	answer, err := a.send(ctx, spec, list)
+	return a.settle(ctx, list, answer, err)
+}
+
+// settle records the outcome of one attempt and returns how long the channel
+// is to be left alone.
+func (a *Alarm) settle(ctx context.Context, list []pending, answer string, failure error) (hold time.Duration) {
+	if ctx.Err() != nil {
+		return 0 // not counted: it is made again after the restart
+	}
+	now := a.o.Now()
+	var asked *busy
+	if errors.As(failure, &asked) {
+		hold = max(asked.after, retryAfter[0])
+	}
+	for i := range list {
+		d := &list[i].Delivery
+		d.Attempts++
+		d.Answer, d.Error = cut(answer, 500), ""
+		switch {
+		case failure == nil:
+			d.State, d.SentMs = alarmstate.Sent, now.UnixMilli()
+		case errors.As(failure, new(permanent)) || d.Attempts > len(retryAfter):
+			d.State = alarmstate.Failed
+		default:
+			d.NextMs = now.Add(max(hold, retryAfter[d.Attempts-1])).UnixMilli()
+		}
+		if failure != nil {
+			d.Error = cut(failure.Error(), 500)
+			a.o.Logger.Warn("cannot deliver notice", "channel", d.Channel, "workspace", d.Workspace, "attempt", d.Attempts, "given_up", d.State == alarmstate.Failed, "err", failure)
+		}
+		_, err := a.o.DB.NewUpdate().Model(d).Column("state", "attempts", "next_ms", "sent_ms", "answer", "error").WherePK().Exec(ctx)
+		if err != nil && ctx.Err() == nil {
+			a.o.Logger.Error("cannot record delivery; it may be sent again", "delivery", d.ID, "err", err)
+		}
+	}
+	return hold
+}
+
+// send makes one message of deliveries, several for channels with a pace only,
+// and hands it to the channel's provider.
+func (a *Alarm) send(ctx context.Context, spec channel.Spec, list []pending) (answer string, err error) {
+	groups := make([][]alarmstate.Event, len(list))
+	for i, p := range list {
+		groups[i] = p.events
+	}
+	d, events, name := list[0].Delivery, groups[0], list[0].Channel
 	switch spec.Type {
 	case channel.TypeDingTalk:
-		return a.sendDingTalk(ctx, d, *spec.DingTalk, events)
+		return a.sendDingTalk(ctx, *spec.DingTalk, a.newNotice(groups...))
+	case channel.TypeWeCom:
+		return a.sendWeCom(ctx, *spec.WeCom, a.newNotice(groups...))
+	case channel.TypeFeishu:
+		return a.sendFeishu(ctx, *spec.Feishu, a.newNotice(groups...))
+	case channel.TypeSlack:
+		return a.sendSlack(ctx, *spec.Slack, a.newNotice(groups...))
+	case channel.TypePagerDuty:
+		return a.sendPagerDuty(ctx, *spec.PagerDuty, events[0])
+	case channel.TypeGateway, channel.TypeAliyun, channel.TypeTencent, channel.TypeTwilio:
+		return a.sendToPhones(ctx, spec, d, events)
+	case channel.TypeAlertmanager:
+		return a.sendAlertmanager(ctx, *spec.Alertmanager, events[0])
 	case channel.TypeWebhook:
-		return a.sendWebhook(ctx, *spec.Webhook, d.Channel, events[0])
+		return a.sendWebhook(ctx, *spec.Webhook, name, events[0])
 	case channel.TypeMail:
 		return a.sendMail(ctx, *spec.Mail, events)
 	}
-	return "", permanent{fmt.Errorf("channel %q has the unknown type %q", d.Channel, spec.Type)}
+	return "", permanent{fmt.Errorf("channel %q has the unknown type %q", name, spec.Type)}
 }
 
 // cut shortens s to at most n bytes without breaking a character.

@@ -13,35 +13,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pharos-stack/pharos/internal/alarmstate"
 	"github.com/pharos-stack/pharos/internal/channel"
 )
 
-// dingTalkPerMinute stays below the provider's limit of 20, beyond which a
-// robot is blocked for ten minutes (spec 05, ROB-3).
-const dingTalkPerMinute = 18
-
-// maxKeys is how many keys a message to people names; the others are a number.
-const maxKeys = 10
-
-// later asks to try a delivery again without counting an attempt.
-type later struct{ after time.Duration }
-
-func (l *later) Error() string { return fmt.Sprintf("held back for %s by the rate limit", l.after) }
-
 // sendDingTalk posts a markdown message to a robot. The signature is
 // base64(HMAC-SHA256(secret, timestamp + "\n" + secret)) (spec 05, ROB-2).
-func (a *Alarm) sendDingTalk(ctx context.Context, d *alarmstate.Delivery, c channel.DingTalk, events []alarmstate.Event) (string, error) {
-	now := a.o.Now()
-	sent, err := a.o.DB.NewSelect().Model((*alarmstate.Delivery)(nil)).
-		Where("workspace = ? AND channel = ? AND sent_ms > ?", d.Workspace, d.Channel, now.Add(-time.Minute).UnixMilli()).Count(ctx)
-	if err != nil {
-		return "", fmt.Errorf("cannot count recent notices: %w", err)
+func (a *Alarm) sendDingTalk(ctx context.Context, c channel.DingTalk, n notice) (string, error) {
+	head := "### " + escapeMarkdown(n.title) + "\n"
+	if colour := levelColours[n.level]; colour != "" && !n.calm {
+		head = fmt.Sprintf("### <font color=%q>%s</font>\n", colour, escapeMarkdown(n.title))
 	}
-	if sent >= dingTalkPerMinute {
-		return "", &later{after: 10 * time.Second}
-	}
-	title, text := a.markdown(events)
+	text := head + n.text(dingTalkMarkup, 17<<10)
 	if len(c.Keywords) > 0 && !slices.ContainsFunc(c.Keywords, func(k string) bool { return strings.Contains(text, k) }) {
 		text += "\n\n" + c.Keywords[0]
 	}
@@ -50,7 +32,7 @@ func (a *Alarm) sendDingTalk(ctx context.Context, d *alarmstate.Delivery, c chan
 	}
 	body, err := json.Marshal(map[string]any{
 		"msgtype":  "markdown",
-		"markdown": map[string]string{"title": title, "text": cut(text, 18<<10)},
+		"markdown": map[string]string{"title": n.title, "text": text},
 		"at":       map[string]any{"atMobiles": c.AtMobiles, "isAtAll": c.AtAll},
 	})
 	if err != nil {
@@ -62,7 +44,7 @@ func (a *Alarm) sendDingTalk(ctx context.Context, d *alarmstate.Delivery, c chan
 	}
 	if c.Secret != "" {
 		q := target.Query()
-		timestamp := strconv.FormatInt(now.UnixMilli(), 10)
+		timestamp := strconv.FormatInt(a.o.Now().UnixMilli(), 10)
 		q.Set("timestamp", timestamp)
 		q.Set("sign", dingTalkSign(c.Secret, timestamp))
 		target.RawQuery = q.Encode()
@@ -81,8 +63,10 @@ func (a *Alarm) sendDingTalk(ctx context.Context, d *alarmstate.Delivery, c chan
 	switch reply.Code {
 	case 0:
 		return answer, nil
-	case -1, 130101: // busy; too fast
+	case -1: // busy
 		return answer, fmt.Errorf("the robot refused for now: errcode %d: %s", reply.Code, reply.Message)
+	case 130101: // too fast: it is blocked for ten minutes
+		return answer, &busy{fmt.Errorf("the robot refused for now: errcode %d: %s", reply.Code, reply.Message), 10 * time.Minute}
 	}
 	return answer, permanent{fmt.Errorf("the robot refused: errcode %d: %s", reply.Code, reply.Message)}
 }
@@ -96,59 +80,10 @@ func dingTalkSign(secret, timestamp string) string {
 // levelColours of the title (spec 05 §10.1).
 var levelColours = map[string]string{"P0": "#d9363e", "P1": "#d46b08"}
 
-// markdown renders events of one type as one message.
-func (a *Alarm) markdown(events []alarmstate.Event) (title, text string) {
-	w := a.words
-	first := events[0]
-	title = fmt.Sprintf("[%s] %s: %s", first.Level, w.state(first.Type), first.Title)
-	var b strings.Builder
-	if colour := levelColours[first.Level]; colour != "" && first.Type != alarmstate.EventRecovered {
-		fmt.Fprintf(&b, "### <font color=%q>%s</font>\n", colour, escapeMarkdown(title))
-	} else {
-		fmt.Fprintf(&b, "### %s\n", escapeMarkdown(title))
-	}
-	for i, e := range events {
-		if i == maxKeys {
-			fmt.Fprintf(&b, "\n- "+w.more, len(events)-maxKeys)
-			break
-		}
-		if len(e.Conditions) == 0 {
-			fmt.Fprintf(&b, "\n- %s", escapeMarkdown(e.Message))
-			continue
-		}
-		var parts []string
-		for _, c := range e.Conditions {
-			parts = append(parts, w.condition(c))
-		}
-		object := formatObject(e.Labels)
-		if object != "" {
-			object = "**" + escapeMarkdown(object) + "** "
-		}
-		fmt.Fprintf(&b, "\n- %s%s", object, escapeMarkdown(strings.Join(parts, "; ")))
-		for _, line := range linesOf(e) {
-			fmt.Fprintf(&b, "\n    - %s", escapeMarkdown(line))
-		}
-	}
-	fmt.Fprintf(&b, "\n\n%s %s", w.since, time.UnixMilli(first.StartedMs).Format("2006-01-02 15:04"))
-	if first.EmergencyText != "" {
-		fmt.Fprintf(&b, "\n\n**%s**: %s", w.emergency, escapeMarkdown(first.EmergencyText))
-	}
-	if link := first.EmergencyLink; strings.HasPrefix(link, "http") {
-		fmt.Fprintf(&b, "\n\n[%s](%s)", w.emergency, link)
-	}
-	if link := a.link(first); link != "" {
-		fmt.Fprintf(&b, "\n\n[%s](%s)", w.open, link)
-	}
-	return title, b.String()
-}
+var dingTalkMarkup = markup{escape: escapeMarkdown, bold: func(s string) string { return "**" + s + "**" },
+	link: markdownLink, item: "\n- ", line: "\n    - ", gap: "\n\n"}
 
-// link leads to the alert in the console; empty when its address is not known.
-func (a *Alarm) link(e alarmstate.Event) string {
-	if a.o.ConsoleURL == "" || e.AlertID == "" {
-		return ""
-	}
-	return strings.TrimRight(a.o.ConsoleURL, "/") + "/w/" + url.PathEscape(e.Workspace) + "/alerts?alert=" + url.QueryEscape(e.AlertID)
-}
+func markdownLink(text, url string) string { return "[" + text + "](" + url + ")" }
 
 var markdownEscaper = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;", "#", `\#`, "\n", " ", "\r", " ")
 

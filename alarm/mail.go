@@ -37,7 +37,7 @@ func (a *Alarm) sendMail(ctx context.Context, c channel.Mail, events []alarmstat
 	if err := conn.SetDeadline(deadline); err != nil {
 		return "", fmt.Errorf("cannot talk to mail server %q: %w", address, err)
 	}
-	tlsConfig := &tls.Config{ServerName: c.Host, MinVersion: tls.VersionTLS12}
+	tlsConfig := &tls.Config{ServerName: c.Host, RootCAs: a.o.Roots, MinVersion: tls.VersionTLS12}
 	if c.TLS == "tls" {
 		conn = tls.Client(conn, tlsConfig)
 	}
@@ -102,8 +102,10 @@ func (a *Alarm) mailText(c channel.Mail, events []alarmstate.Event) []byte {
 	w := a.words
 	first := events[0]
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\n", c.From, strings.Join(c.To, ", "))
-	fmt.Fprintf(&b, "Subject: %s\r\n", mime.QEncoding.Encode("utf-8", fmt.Sprintf("[%s] %s: %s", first.Level, w.state(first.Type), first.Title)))
+	// Folded where they can be: a line may have 998 bytes.
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\n", addressText(c.From), strings.Join(addressTexts(c.To), ",\r\n "))
+	subject := mime.QEncoding.Encode("utf-8", cutRunes(fmt.Sprintf("[%s] %s: %s", first.Level, w.state(first.Type), first.Title), 200))
+	fmt.Fprintf(&b, "Subject: %s\r\n", strings.ReplaceAll(subject, "?= =?", "?=\r\n =?"))
 	fmt.Fprintf(&b, "Date: %s\r\nMessage-ID: <%s@pharos>\r\n", a.o.Now().Format(time.RFC1123Z), first.ID)
 	if first.AlertID != "" {
 		fmt.Fprintf(&b, "References: <%s@pharos>\r\n", first.AlertID)
@@ -127,4 +129,21 @@ func (a *Alarm) mailText(c channel.Mail, events []alarmstate.Event) []byte {
 	}
 	body.Close() // a bytes.Buffer does not fail
 	return b.Bytes()
+}
+
+// addressText writes an address as headers have it; names need not be Latin.
+func addressText(s string) string {
+	address, err := mail.ParseAddress(s)
+	if err != nil {
+		return s // was checked when the channel was made
+	}
+	return strings.ReplaceAll(address.String(), "?= =?", "?=\r\n =?")
+}
+
+func addressTexts(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = addressText(s)
+	}
+	return out
 }

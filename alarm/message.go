@@ -16,20 +16,21 @@ import (
 // words of a notice in one language.
 type words struct {
 	firing, repeat, recovered, closed, test string
+	acknowledged                            string
 	is, noValue, limit, since, incomplete   string
 	lines                                   string
-	more, emergency, open                   string
+	more, digest, emergency, open           string
 	ops                                     map[string]string
 }
 
 var languages = map[string]words{
-	"en": {firing: "firing", repeat: "still firing", recovered: "recovered", closed: "closed", test: "test",
+	"en": {firing: "firing", repeat: "still firing", recovered: "recovered", closed: "closed", acknowledged: "acknowledged", test: "test",
 		is: "is", noValue: "has no value", limit: "limit", lines: "lines", since: "since", incomplete: "of the agents reported",
-		more: "and %d more", emergency: "What to do", open: "Open in Pharos",
+		more: "and %d more", digest: "%d notices", emergency: "What to do", open: "Open in Pharos",
 		ops: map[string]string{"gt": "above", "ge": "at or above", "lt": "below", "le": "at or below", "eq": "equal to", "ne": "other than"}},
-	"zh": {firing: "告警", repeat: "持续告警", recovered: "已恢复", closed: "已关闭", test: "测试",
+	"zh": {firing: "告警", repeat: "持续告警", recovered: "已恢复", closed: "已关闭", acknowledged: "已认领", test: "测试",
 		is: "为", noValue: "无数据", limit: "阈值", lines: "行", since: "开始于", incomplete: "的采集端已上报",
-		more: "另有 %d 条", emergency: "应急预案", open: "在 Pharos 中查看",
+		more: "另有 %d 条", digest: "%d 条通知", emergency: "应急预案", open: "在 Pharos 中查看",
 		ops: map[string]string{"gt": "大于", "ge": "大于等于", "lt": "小于", "le": "小于等于", "eq": "等于", "ne": "不等于"}},
 }
 
@@ -50,6 +51,8 @@ func (w words) state(eventType string) string {
 		return w.recovered
 	case alarmstate.EventClosed:
 		return w.closed
+	case alarmstate.EventAcknowledged:
+		return w.acknowledged
 	}
 	return w.test
 }

@@ -44,9 +44,9 @@ func (a *Alarm) record(ctx context.Context, r *rule, checkMs int64, d data, fail
 	})
 }
 
-// enabledChannels returns the types of the rule's channels that exist and are on.
-func (a *Alarm) enabledChannels(ctx context.Context, r *rule) map[string]channel.Type {
-	out := map[string]channel.Type{}
+// enabledChannels returns the rule's channels that exist and are on.
+func (a *Alarm) enabledChannels(ctx context.Context, r *rule) map[string]channel.Spec {
+	out := map[string]channel.Spec{}
 	for _, name := range r.spec.Channels {
 		spec, err := a.channelSpec(ctx, r.workspace, name)
 		if err != nil {
@@ -54,7 +54,7 @@ func (a *Alarm) enabledChannels(ctx context.Context, r *rule) map[string]channel
 			continue
 		}
 		if !spec.Disabled {
-			out[name] = spec.Type
+			out[name] = spec
 		}
 	}
 	return out
@@ -66,7 +66,7 @@ type check struct {
 	rule     *rule
 	tx       bun.Tx
 	ms       int64
-	channels map[string]channel.Type
+	channels map[string]channel.Spec
 	notices  []alarmstate.Event
 }
 
@@ -190,7 +190,7 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 }
 
 // queue puts the notices of this check into the outbox: for people one message
-// a channel and type for all keys together (ALM-21), for webhooks one an event.
+// a channel and type for all keys together (ALM-21), for systems one an event.
 func (c *check) queue(ctx context.Context) error {
 	if len(c.notices) == 0 || len(c.channels) == 0 {
 		return nil
@@ -200,7 +200,10 @@ func (c *check) queue(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(c.channels)) {
 		first := map[string]int{} // event type → place in out
 		for _, e := range c.notices {
-			if i, grouped := first[e.Type]; grouped && c.channels[name] != channel.TypeWebhook {
+			if !c.channels[name].Tells(e.Level, !calm(e.Type)) {
+				continue
+			}
+			if i, grouped := first[e.Type]; grouped && !c.channels[name].Type.OneEvent() {
 				out[i].More = append(out[i].More, e.ID)
 				continue
 			}
@@ -208,6 +211,9 @@ func (c *check) queue(ctx context.Context) error {
 			out = append(out, alarmstate.Delivery{ID: alarmstate.NewID("dlv_"), EventID: e.ID, More: []string{}, AlertID: e.AlertID,
 				Workspace: e.Workspace, Channel: name, State: alarmstate.Queued, CreatedMs: now, NextMs: now})
 		}
+	}
+	if len(out) == 0 {
+		return nil
 	}
 	if _, err := c.tx.NewInsert().Model(&out).Exec(ctx); err != nil {
 		return err
@@ -273,6 +279,8 @@ func (a *Alarm) expireLoop(ctx context.Context) {
 		before := a.o.Now().Add(-eventRetention).UnixMilli()
 		for _, q := range []*bun.DeleteQuery{
 			a.o.DB.NewDelete().Model((*alarmstate.Delivery)(nil)).Where("created_ms < ?", before),
+			a.o.DB.NewDelete().Model((*request)(nil)).Where("at_ms < ?", a.o.Now().Add(-24*time.Hour).UnixMilli()),
+			a.o.DB.NewDelete().Model((*told)(nil)).Where("at_ms < ?", a.o.Now().Add(-24*time.Hour).UnixMilli()),
 			a.o.DB.NewDelete().Model((*alarmstate.Event)(nil)).Where("time_ms < ?", before),
 			a.o.DB.NewDelete().Model((*alarmstate.Alert)(nil)).Where("state <> ? AND ended_ms < ?", alarmstate.Firing, before),
 		} {

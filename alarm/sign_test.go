@@ -24,3 +24,7 @@ func openssl(input, secret, script string) string {
 	}
 	return strings.TrimSpace(string(out))
 }
+
+func independentFeishuSign(secret, timestamp string) string {
+	return openssl("", timestamp+"\n"+secret, "openssl dgst -sha256 -hmac \"$1\" -binary | base64 -w0")
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pharos-stack/pharos/internal/alarmstate"
@@ -107,18 +109,36 @@ func webhookSign(secret, timestamp string, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// post sends body and returns the beginning of the answer. Refusals that a
+// encodeJSON writes v as it reads: < and & stand for themselves.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, permanent{fmt.Errorf("cannot write message: %w", err)}
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// post is request with POST.
+func (a *Alarm) post(ctx context.Context, target, contentType string, header http.Header, body []byte) (string, error) {
+	return a.request(ctx, http.MethodPost, target, contentType, header, body)
+}
+
+// request sends body and returns the beginning of the answer. Refusals that a
 // further attempt won't change are permanent. Errors never contain the URL,
 // which may hold a token.
-func (a *Alarm) post(ctx context.Context, target, contentType string, header http.Header, body []byte) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+func (a *Alarm) request(ctx context.Context, method, target, contentType string, header http.Header, body []byte) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return "", permanent{errors.New("cannot make request: the channel's URL is not valid")}
 	}
 	if header != nil {
 		req.Header = header
 	}
-	req.Header.Set("Content-Type", contentType)
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", contentType)
+	}
 	req.Header.Set("User-Agent", "pharos")
 	if channel.ForbiddenHost(req.URL.Hostname()) {
 		return "", permanent{errors.New("the channel's URL points to a link-local address")}
@@ -129,7 +149,7 @@ func (a *Alarm) post(ctx context.Context, target, contentType string, header htt
 		if errors.As(err, &outer) {
 			err = outer.Err
 		}
-		return "", fmt.Errorf("cannot reach %s: %w", req.URL.Host, err)
+		return "", &busy{err: fmt.Errorf("cannot reach %s: %w", req.URL.Host, err)}
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
@@ -139,9 +159,27 @@ func (a *Alarm) post(ctx context.Context, target, contentType string, header htt
 	if resp.StatusCode/100 == 2 {
 		return string(answer), nil
 	}
-	err = fmt.Errorf("%s answered %s", req.URL.Host, resp.Status)
-	if resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusRequestTimeout && resp.StatusCode != http.StatusTooManyRequests {
+	err = fmt.Errorf("%s answered %s: %s", req.URL.Host, resp.Status, cut(strings.TrimSpace(string(answer)), 200))
+	switch after := a.retryAfterHeader(resp.Header.Get("Retry-After")); {
+	case after > 0 || resp.StatusCode == http.StatusTooManyRequests:
+		err = &busy{err, after}
+	case resp.StatusCode/100 == 4 && resp.StatusCode != http.StatusRequestTimeout:
 		err = permanent{err}
 	}
 	return string(answer), err
+}
+
+// retryAfterHeader reads the header of that name, seconds or a date; 0 is none.
+func (a *Alarm) retryAfterHeader(text string) time.Duration {
+	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+		return min(time.Duration(seconds)*time.Second, time.Hour)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return min(max(at.Sub(a.o.Now()), 0), time.Hour)
+	}
+	return 0
+}
+
+func basicAuth(user, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }

@@ -83,7 +83,26 @@ func TestAlarmRulesAndChannels(t *testing.T) {
 			t.Errorf("%s: %s", path, a.body)
 		}
 	}
+	c.want(201, "POST", ws+"/channels", `{"name":"pd","spec":{"title":"On call","type":"pagerduty","pagerduty":{"routing_key":"0123456789abcdef0123456789abcdef"}}}`)
+	insert(t, i.db, &alarmstate.Delivery{ID: "dlv_2", EventID: "evt_1", AlertID: "alt_1", Workspace: "default", Channel: "pd", State: "sent", More: []string{}},
+		&alarmstate.Delivery{ID: "dlv_3", EventID: "evt_1", AlertID: "alt_1", Workspace: "default", Channel: "ops", State: "sent", More: []string{}})
 	c.want(204, "POST", ws+"/alerts/alt_1:acknowledge", `{"note":"on it"}`)
+	// Only who was told of the alert and wants to hear of this is told.
+	if a := c.want(200, "GET", ws+"/deliveries?state=queued", nil); !strings.Contains(string(a.body), `"total":1`) || !strings.Contains(string(a.body), `"channel":"pd"`) {
+		t.Errorf("%s", a.body)
+	}
+	if a := c.want(200, "GET", ws+"/alarm_events?type=acknowledged", nil); !strings.Contains(string(a.body), `"total":1`) || !strings.Contains(string(a.body), "on it") {
+		t.Errorf("%s", a.body)
+	}
+	c.want(204, "POST", ws+"/deliveries/dlv_1:again", nil)
+	c.fails(404, "not_found", "POST", ws+"/deliveries/dlv_1:again", nil) // it waits already
+	c.fails(404, "not_found", "POST", ws+"/deliveries/dlv_2:again", nil)
+	if a := c.want(200, "GET", ws+"/deliveries?state=queued&channel=ops", nil); !strings.Contains(string(a.body), `"total":1`) || !strings.Contains(string(a.body), `"attempts":0`) {
+		t.Errorf("%s", a.body)
+	}
+	// A kept key does not follow the channel to another place.
+	c.fails(422, "invalid", "PUT", ws+"/channels/pd", `{"version":1,"spec":{"title":"On call","type":"pagerduty","pagerduty":{"url":"https://elsewhere.example/"}}}`)
+	c.want(200, "PUT", ws+"/channels/pd", `{"version":1,"spec":{"title":"On call now","type":"pagerduty","pagerduty":{}}}`)
 	c.fails(404, "not_found", "POST", ws+"/alerts/alt_2:acknowledge", `{}`)
 	if a := c.want(200, "GET", ws+"/alerts", nil); !strings.Contains(string(a.body), `"acknowledged_by":"admin"`) {
 		t.Errorf("%s", a.body)
@@ -92,7 +111,7 @@ func TestAlarmRulesAndChannels(t *testing.T) {
 		!strings.Contains(string(a.body), "server_away") || !strings.Contains(string(a.body), `"lines_per_second":12.5`) {
 		t.Errorf("%s", a.body)
 	}
-	if a := c.want(200, "GET", "/api/v1/audit_log?workspace=default&kind=Channel", nil); !strings.Contains(string(a.body), `"total":2`) || strings.Contains(string(a.body), "tok123") {
+	if a := c.want(200, "GET", "/api/v1/audit_log?workspace=default&kind=Channel", nil); !strings.Contains(string(a.body), `"total":4`) || strings.Contains(string(a.body), "tok123") {
 		t.Errorf("%s", a.body)
 	}
 	i.user(c, "editor", map[string]string{"default": "editor"}).fails(403, "forbidden", "GET", "/api/v1/audit_log?workspace=default", nil)

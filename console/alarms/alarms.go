@@ -16,6 +16,7 @@ import (
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
 	"github.com/pharos-stack/pharos/internal/alarmtrial"
+	"github.com/pharos-stack/pharos/internal/channel"
 	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
@@ -263,7 +264,7 @@ type eventListIn struct {
 	api.ListParams
 	Rule    string `query:"rule" doc:"Name of the rule"`
 	Level   string `query:"level" enum:"P0,P1,P2,P3,P4,"`
-	Type    string `query:"type" enum:"firing,repeat,recovered,closed,test,"`
+	Type    string `query:"type" enum:"firing,repeat,recovered,closed,acknowledged,test,"`
 	AlertID string `query:"alert_id"`
 	Start   int64  `query:"start" minimum:"0" doc:"Unix milliseconds"`
 	End     int64  `query:"end" minimum:"0" doc:"Unix milliseconds"`
@@ -281,6 +282,10 @@ type deliveryListIn struct {
 type deliveryListOut struct {
 	Body api.Page[alarmstate.Delivery]
 }
+type deliveryIn struct {
+	api.InWorkspace
+	ID string `path:"id"`
+}
 type acknowledgeIn struct {
 	api.InWorkspace
 	ID   string `path:"id"`
@@ -295,6 +300,7 @@ func (a *Alarms) historyRoutes(r *api.API) {
 	api.Route(r, "acknowledgeAlert", "POST", ws+"/alerts/{id}:acknowledge", api.NeedEditor, "Take care of an alert: it is not repeated", a.acknowledge, api.Status(http.StatusNoContent))
 	api.Route(r, "listAlarmEvents", "GET", ws+"/alarm_events", api.NeedViewer, "List what happened to alerts, newest first", a.events)
 	api.Route(r, "listDeliveries", "GET", ws+"/deliveries", api.NeedViewer, "List notices and what became of them, newest first", a.deliveries)
+	api.Route(r, "sendDeliveryAgain", "POST", ws+"/deliveries/{id}:again", api.NeedEditor, "Send a notice again that was given up", a.sendAgain, api.Status(http.StatusNoContent))
 }
 
 // sorted checks the column of a list that the database sorts.
@@ -366,9 +372,39 @@ func (a *Alarms) deliveries(ctx context.Context, in *deliveryListIn) (*deliveryL
 	return &deliveryListOut{Body: api.PageOf(rows, total, in.ListParams)}, err
 }
 
+func (a *Alarms) sendAgain(ctx context.Context, in *deliveryIn) (*struct{}, error) {
+	err := alarmstate.SendAgain(ctx, a.DB, in.Workspace, in.ID)
+	if errors.Is(err, alarmstate.ErrNotFound) {
+		return nil, api.NotFound("failed delivery", in.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.record(ctx, in.Workspace, "send_again", "Delivery", in.ID, nil)
+}
+
 func (a *Alarms) acknowledge(ctx context.Context, in *acknowledgeIn) (*struct{}, error) {
 	actor := api.Actor(ctx)
-	err := alarmstate.Acknowledge(ctx, a.DB, in.Workspace, in.ID, actor.Name, in.Body.Note)
+	channels, err := a.Resources.List(ctx, resource.KindChannel, in.Workspace)
+	if err != nil {
+		return nil, err
+	}
+	var tell []string
+	for _, o := range channels {
+		spec, err := resource.SpecOf[channel.Spec](o)
+		if err != nil {
+			return nil, err
+		}
+		if spec.Type.HearsAcknowledged() && !spec.Disabled {
+			tell = append(tell, o.Metadata.Name)
+		}
+	}
+	err = a.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if err := alarmstate.Acknowledge(ctx, tx, in.Workspace, in.ID, actor.Name, in.Body.Note); err != nil {
+			return err
+		}
+		return alarmstate.TellAcknowledged(ctx, tx, in.ID, actor.Name, in.Body.Note, tell)
+	})
 	if errors.Is(err, alarmstate.ErrNotFound) {
 		return nil, api.NotFound("firing alert", in.ID)
 	}

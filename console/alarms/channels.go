@@ -36,7 +36,7 @@ type channelBody struct{ Body Channel }
 type channelListIn struct {
 	api.InWorkspace
 	api.ListParams
-	Type string `query:"type" enum:"dingtalk,webhook,mail,"`
+	Type string `query:"type" enum:"dingtalk,wecom,feishu,slack,pagerduty,gateway,aliyun,tencent,twilio,alertmanager,webhook,mail,"`
 }
 type channelListOut struct{ Body api.Page[Channel] }
 type channelCreateIn struct {

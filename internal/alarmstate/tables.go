@@ -27,11 +27,12 @@ const (
 
 // Event types.
 const (
-	EventFiring    = "firing"
-	EventRepeat    = "repeat"
-	EventRecovered = "recovered"
-	EventClosed    = "closed"
-	EventTest      = "test"
+	EventFiring       = "firing"
+	EventRepeat       = "repeat"
+	EventRecovered    = "recovered"
+	EventClosed       = "closed"
+	EventAcknowledged = "acknowledged"
+	EventTest         = "test"
 )
 
 // Delivery states.
@@ -118,7 +119,7 @@ type Event struct {
 	RuleID        string            `bun:",notnull" json:"rule_id"`
 	Rule          string            `bun:",notnull" json:"rule"`
 	Title         string            `bun:",notnull" json:"title"`
-	Type          string            `bun:",notnull" json:"type" enum:"firing,repeat,recovered,closed,test"`
+	Type          string            `bun:",notnull" json:"type" enum:"firing,repeat,recovered,closed,acknowledged,test"`
 	Level         string            `bun:",notnull" json:"level"`
 	Labels        map[string]string `bun:",type:text,notnull" json:"object"`
 	TimeMs        int64             `bun:",notnull" json:"time_ms" doc:"end of the window that was judged"`

@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/prometheus/prometheus/promql/parser"
@@ -79,7 +80,7 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 		return checkRule(look, spec.(alarmrule.Spec))
 	}
 	notice := NewKind[channel.Spec](KindChannel, "chn_")
-	notice.Change = keepMailPassword
+	notice.Change = keepDestination
 	return []Kind{NewKind[logrule.MaskingPolicy](KindMasking, "msk_"), folder, monitor, notice, rule, dashboardKind()}
 }
 
@@ -134,14 +135,18 @@ func keepType(old, next any, _ func(string) bool) error {
 	return fielderr.Errors{{Field: "spec.type", Code: "type_immutable", Message: fmt.Sprintf("is %s for good and can't become %s; make a copy of the monitor", a, b)}}
 }
 
-// keepMailPassword refuses to send a kept password to another server, or in
-// the clear: who may edit a channel must not learn its password that way.
-func keepMailPassword(old, next any, kept func(string) bool) error {
-	a, b := old.(channel.Spec).Mail, next.(channel.Spec).Mail
-	if a == nil || b == nil || b.Password != "" || !kept("mail.password") || a.Host == b.Host && a.Port == b.Port && a.TLS == b.TLS {
-		return nil
+// keepDestination refuses to send a kept secret to another place, or in the
+// clear: who may edit a channel must not learn its secrets that way.
+func keepDestination(old, next any, kept func(string) bool) error {
+	from, _ := old.(channel.Spec).Guarded()
+	to, secrets := next.(channel.Spec).Guarded()
+	var es fielderr.Errors
+	for _, path := range slices.Sorted(maps.Keys(secrets)) {
+		if from != to && secrets[path] == "" && kept(path) {
+			es.Add("spec."+path, "secret_required", "give it again: it would be sent to another place than before")
+		}
 	}
-	return fielderr.Errors{{Field: "spec.mail.password", Code: "secret_required", Message: "give the password again: host, port or tls has changed"}}
+	return es.Err()
 }
 
 // checkRule checks what a rule says of its monitors, and its expressions.

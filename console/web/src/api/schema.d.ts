@@ -602,6 +602,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workspaces/{workspace}/deliveries/{id}:again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a notice again that was given up */
+        post: operations["sendDeliveryAgain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workspaces/{workspace}/favourites": {
         parameters: {
             query?: never;
@@ -1308,6 +1325,33 @@ export interface components {
             title: string;
             workspace: string;
         };
+        Alertmanager: {
+            /** @description Write-only */
+            password?: string;
+            /** @description Bearer token instead of username and password; write-only */
+            token?: string;
+            /** @description Address of Alertmanager, without /api/v2/alerts */
+            url: string;
+            username?: string;
+        };
+        Aliyun: {
+            access_key_id: string;
+            /** @description Write-only */
+            access_key_secret: string;
+            /** @description Variables of the template; values are templates such as ${title:35} */
+            params?: {
+                [key: string]: string;
+            };
+            phones: components["schemas"]["Phones"];
+            /** @description Number that calls come from */
+            show_number?: string;
+            /** @description Signature of text messages */
+            sign_name?: string;
+            /** @description SMS_… or TTS_… */
+            template: string;
+            /** @description Default https://dysmsapi.aliyuncs.com for sms, https://dyvmsapi.aliyuncs.com for call */
+            url?: string;
+        };
         Applied: {
             kind: string;
             name: string;
@@ -1422,14 +1466,23 @@ export interface components {
             version?: number;
         };
         ChannelSpec: {
+            alertmanager?: components["schemas"]["Alertmanager"];
+            aliyun?: components["schemas"]["Aliyun"];
             dingtalk?: components["schemas"]["DingTalk"];
             disabled?: boolean;
+            feishu?: components["schemas"]["Feishu"];
+            gateway?: components["schemas"]["Gateway"];
             mail?: components["schemas"]["Mail"];
+            pagerduty?: components["schemas"]["PagerDuty"];
+            slack?: components["schemas"]["Slack"];
+            tencent?: components["schemas"]["Tencent"];
             /** @description Name people see */
             title: string;
+            twilio?: components["schemas"]["Twilio"];
             /** @enum {string} */
-            type: "dingtalk" | "webhook" | "mail";
+            type: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "gateway" | "aliyun" | "tencent" | "twilio" | "alertmanager" | "webhook" | "mail";
             webhook?: components["schemas"]["Webhook"];
+            wecom?: components["schemas"]["WeCom"];
         };
         Check: {
             /** @description Stable name of why the state is what it is; empty where there is nothing to tell */
@@ -1692,7 +1745,7 @@ export interface components {
             time_ms: number;
             title: string;
             /** @enum {string} */
-            type: "firing" | "repeat" | "recovered" | "closed" | "test";
+            type: "firing" | "repeat" | "recovered" | "closed" | "acknowledged" | "test";
             workspace: string;
         };
         Evidence: {
@@ -1725,6 +1778,15 @@ export interface components {
         FavouriteList: {
             /** @description Monitors, dashboards, agents, hosts, each by title */
             items: components["schemas"]["Favourite"][];
+        };
+        Feishu: {
+            at_all?: boolean;
+            /** @description The first is put into a message that has none */
+            keywords?: string[];
+            /** @description Signing secret; write-only */
+            secret?: string;
+            /** @description Robot URL, .../open-apis/bot/v2/hook/...; write-only */
+            url: string;
         };
         FileEntry: {
             dir: boolean;
@@ -1813,6 +1875,26 @@ export interface components {
             parent?: string;
             /** @description Name people see, unique among its siblings */
             title: string;
+        };
+        Gateway: {
+            /** @description Template; values are escaped for JSON, forms or XML by the Content-Type */
+            body?: string;
+            /** @description Templates; Content-Type decides how values in the body are escaped, default application/json */
+            headers?: {
+                [key: string]: string;
+            };
+            /**
+             * @description Default POST
+             * @enum {string}
+             */
+            method?: "POST" | "GET" | "PUT";
+            phones: components["schemas"]["Phones"];
+            /** @description The variable ${secret}; write-only */
+            secret?: string;
+            /** @description Text that the answer contains when the message was accepted; without it every 2xx is success */
+            success?: string;
+            /** @description Template; values are escaped for URLs */
+            url: string;
         };
         GrafanaImport: {
             /** @description JSON model of a Grafana dashboard */
@@ -2721,10 +2803,32 @@ export interface components {
              */
             total: number;
         };
+        PagerDuty: {
+            /** @description Integration key of 32 characters; write-only */
+            routing_key: string;
+            /** @description Default https://events.pagerduty.com/v2/enqueue; for Europe https://events.eu.pagerduty.com/v2/enqueue, or a proxy */
+            url?: string;
+        };
         PasswordInBody: {
             /** @description 10 to 200 characters */
             new_password: string;
             old_password: string;
+        };
+        Phones: {
+            /** @description Levels that are told; default all for sms, P0 and P1 for call */
+            levels?: string[];
+            /**
+             * Format: int64
+             * @description At most so many messages or calls in 24 hours; 0 is no limit
+             */
+            per_day?: number;
+            /** @description Phone numbers with + and country code */
+            to: string[];
+            /**
+             * @description sms (default) or call
+             * @enum {string}
+             */
+            use?: "sms" | "call";
         };
         Policy: {
             /** Format: date-time */
@@ -3207,6 +3311,10 @@ export interface components {
             password: string;
             username: string;
         };
+        Slack: {
+            /** @description Incoming webhook URL, https://hooks.slack.com/services/...; write-only */
+            url: string;
+        };
         SplitRule: {
             delimiter: string;
             /** Format: int64 */
@@ -3257,6 +3365,24 @@ export interface components {
             folder?: string;
             /** @description Names of monitors */
             monitors?: string[];
+        };
+        Tencent: {
+            /** @description SmsSdkAppId or VoiceSdkAppid */
+            app_id: string;
+            /** @description Values of the template's variables in their order; templates such as ${title:12} */
+            params?: string[];
+            phones: components["schemas"]["Phones"];
+            /** @description Default ap-guangzhou */
+            region?: string;
+            secret_id: string;
+            /** @description Write-only */
+            secret_key: string;
+            /** @description Signature of text messages */
+            sign_name?: string;
+            /** @description Template id */
+            template: string;
+            /** @description Default https://sms.tencentcloudapi.com for sms, https://vms.tencentcloudapi.com for call */
+            url?: string;
         };
         TimeRule: {
             /** @description Column that holds the time; empty: start of the line */
@@ -3376,6 +3502,17 @@ export interface components {
              */
             unfiled: number;
         };
+        Twilio: {
+            /** @description AC… */
+            account_sid: string;
+            /** @description Write-only */
+            auth_token: string;
+            /** @description A number of the account, or for sms a messaging service MG… */
+            from: string;
+            phones: components["schemas"]["Phones"];
+            /** @description Default https://api.twilio.com */
+            url?: string;
+        };
         User: {
             /** Format: date-time */
             created_at: string;
@@ -3412,6 +3549,12 @@ export interface components {
             };
             /** Format: int64 */
             version: number;
+        };
+        WeCom: {
+            /** @description User ids to mention */
+            at_users?: string[];
+            /** @description Robot URL with its key; write-only */
+            url: string;
         };
         Webhook: {
             access_key?: string;
@@ -6477,7 +6620,7 @@ export interface operations {
                 /** @description Name of the rule */
                 rule?: string;
                 level?: "P0" | "P1" | "P2" | "P3" | "P4" | "";
-                type?: "firing" | "repeat" | "recovered" | "closed" | "test" | "";
+                type?: "firing" | "repeat" | "recovered" | "closed" | "acknowledged" | "test" | "";
                 alert_id?: string;
                 /** @description Unix milliseconds */
                 start?: number;
@@ -7792,7 +7935,7 @@ export interface operations {
                 sort?: string;
                 /** @description Text that must occur */
                 q?: string;
-                type?: "dingtalk" | "webhook" | "mail" | "";
+                type?: "dingtalk" | "wecom" | "feishu" | "slack" | "pagerduty" | "gateway" | "aliyun" | "tencent" | "twilio" | "alertmanager" | "webhook" | "mail" | "";
             };
             header?: never;
             path: {
@@ -9220,6 +9363,109 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PageDelivery"];
                 };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Too Many Requests */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    sendDeliveryAgain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the workspace */
+                workspace: string;
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Bad Request */
             400: {

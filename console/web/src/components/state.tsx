@@ -48,6 +48,8 @@ export function AlertState({ state }: { state: string }) {
       return <State kind="ok">{t('alert.ok')}</State>
     case 'repeat':
       return <State kind="error">{t('alert.repeat')}</State>
+    case 'acknowledged':
+      return <State kind="none">{t('alert.acknowledged')}</State>
     case 'test':
       return <State kind="none">{t('alert.test')}</State>
     case 'disabled':

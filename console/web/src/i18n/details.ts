@@ -46,6 +46,7 @@ export const chineseDetails: Record<string, string> = {
   bad_min_lines: '最小条数须为 1 或更大，不需要时留空',
   bad_name: '名称无效：{{message}}',
   bad_period: '归档周期无效：{{message}}',
+  bad_phone: '手机号无效：{{message}}',
   bad_password: '密码不符合要求：{{message}}',
   bad_path: '路径无效：{{message}}',
   bad_recover_after: '次数须为 1 到 60',
@@ -110,6 +111,7 @@ export const chineseDetails: Record<string, string> = {
   type_immutable: '类型创建后不能修改，请复制一份',
   unknown_field: '没有这个字段',
   unknown_parameter: '不支持这个参数',
+  unknown_variable: '没有这个变量：{{message}}',
   url_forbidden: '不允许使用链路本地地址（云主机元数据地址）',
   url_too_long: '地址不能超过 100 个字符',
 }

@@ -141,7 +141,7 @@ export function EventHistory({ rule, span, onZoom }: { rule?: string; span: { st
         <>
           {!rule && <LevelFilter />}
           <Select aria-label={t('event.type')} style={{ width: 140 }} value={type} onChange={(v) => set({ type: v, page: undefined })}
-            options={[{ value: '', label: t('event.allTypes') }, ...(['firing', 'repeat', 'recovered', 'closed', 'test'] as const).map((k) => ({ value: k, label: t(`alert.${k}`) }))]} />
+            options={[{ value: '', label: t('event.allTypes') }, ...(['firing', 'repeat', 'recovered', 'closed', 'acknowledged', 'test'] as const).map((k) => ({ value: k, label: t(`alert.${k}`) }))]} />
         </>
       }>
         <ListTable list={list} columns={columns} rowKey="id" label={t('alerts.tab.history')} filtered={type !== '' || level !== ''} empty={<Teach title={t('history.empty')} text={t('history.empty.text')} />} />

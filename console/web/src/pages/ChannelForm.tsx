@@ -9,23 +9,23 @@ import type { FieldErrors } from '../components/fieldErrors'
 import { FormModal } from '../components/FormModal'
 import { useT } from '../i18n'
 import { nameFrom } from '../monitor/spec'
+import { ChannelFields } from './ChannelFields'
+import { cleaned, complete, fieldsOf, pairsText, readPairs, type Kind, type Values } from './channelKinds'
 
-type Kind = ChannelSpec['type']
+/** order of the kinds in the list. */
+const kinds = ['dingtalk', 'wecom', 'feishu', 'slack', 'pagerduty', 'gateway', 'aliyun', 'tencent', 'twilio', 'alertmanager', 'webhook', 'mail'] as const
 
-const empty: Record<Kind, ChannelSpec> = {
-  dingtalk: { title: '', type: 'dingtalk', dingtalk: { url: '', secret: '' } },
-  webhook: { title: '', type: 'webhook', webhook: { url: '' } },
-  mail: { title: '', type: 'mail', mail: { host: '', port: 587, tls: 'starttls', from: '', to: [] } },
-}
-
-/** headersText and readHeaders turn headers to lines of "Name: value" and back. */
-function headersText(h: Record<string, string> | undefined): string {
-  return Object.entries(h ?? {}).map(([k, v]) => `${k}: ${v}`).join('\n')
-}
-
-function readHeaders(text: string): Record<string, string> | undefined {
-  const rows = text.split('\n').map((l) => l.split(':')).filter((p) => p[0]!.trim() !== '')
-  return rows.length === 0 ? undefined : Object.fromEntries(rows.map(([k, ...v]) => [k!.trim(), v.join(':').trim()]))
+function empty(kind: Kind): ChannelSpec {
+  switch (kind) {
+    case 'dingtalk':
+      return { title: '', type: kind, dingtalk: { url: '', secret: '' } }
+    case 'webhook':
+      return { title: '', type: kind, webhook: { url: '' } }
+    case 'mail':
+      return { title: '', type: kind, mail: { host: '', port: 587, tls: 'starttls', from: '', to: [] } }
+    default:
+      return { title: '', type: kind, [kind]: {} }
+  }
 }
 
 export function ChannelForm({ channel, onClose }: { channel?: Channel; onClose: () => void }) {
@@ -33,19 +33,22 @@ export function ChannelForm({ channel, onClose }: { channel?: Channel; onClose: 
   const { message } = App.useApp()
   const workspace = useWorkspace()
   const client = useQueryClient()
-  const [spec, setSpec] = useState<ChannelSpec>(channel?.spec ?? empty.dingtalk)
+  const [spec, setSpec] = useState<ChannelSpec>(channel?.spec ?? empty('dingtalk'))
   const [typedName, setName] = useState(channel?.name ?? '')
-  const [headers, setHeaders] = useState(headersText(channel?.spec.webhook?.headers))
+  const [headers, setHeaders] = useState(pairsText(channel?.spec.webhook?.headers))
   const name = channel?.name ?? (typedName || nameFrom(spec.title, spec.type))
   const { dingtalk, webhook, mail } = spec
-  const ready = spec.title.trim() !== '' && (spec.type !== 'webhook' || !!webhook?.url) && (spec.type !== 'dingtalk' || !!channel || !!dingtalk?.url) && (spec.type !== 'mail' || (!!mail?.host && !!mail.from && mail.to.length > 0))
+  const fields = fieldsOf[spec.type]
+  const part = (spec[spec.type] ?? {}) as Values
+  const ready = spec.title.trim() !== '' && (spec.type !== 'webhook' || !!webhook?.url) && (spec.type !== 'dingtalk' || !!channel || !!dingtalk?.url) && (spec.type !== 'mail' || (!!mail?.host && !!mail.from && mail.to.length > 0)) && (!fields || complete(fields, part, !!channel))
   const clean = (): ChannelSpec => {
     const s: ChannelSpec = { title: spec.title.trim(), type: spec.type, disabled: spec.disabled || undefined }
     // An empty secret keeps the one that is stored.
     const some = (v: string | undefined) => v || undefined
     if (spec.type === 'dingtalk' && dingtalk) s.dingtalk = { ...dingtalk, url: some(dingtalk.url) as string, secret: some(dingtalk.secret), keywords: dingtalk.keywords?.length ? dingtalk.keywords : undefined, at_mobiles: dingtalk.at_mobiles?.length ? dingtalk.at_mobiles : undefined }
-    if (spec.type === 'webhook' && webhook) s.webhook = { ...webhook, headers: readHeaders(headers), access_key: some(webhook.access_key), secret_key: some(webhook.secret_key) }
+    if (spec.type === 'webhook' && webhook) s.webhook = { ...webhook, headers: readPairs(headers), access_key: some(webhook.access_key), secret_key: some(webhook.secret_key) }
     if (spec.type === 'mail' && mail) s.mail = { ...mail, username: some(mail.username), password: some(mail.password) }
+    if (fields) return { ...s, [spec.type]: cleaned(part) }
     return JSON.parse(JSON.stringify(s)) as ChannelSpec
   }
   const save = async () => {
@@ -61,7 +64,7 @@ export function ChannelForm({ channel, onClose }: { channel?: Channel; onClose: 
         <>
           <div className="fields">
             <Field label={t('channel.type')}>
-              {(a) => <Select {...a} style={{ width: '100%' }} disabled={!!channel} value={spec.type} onChange={(k: Kind) => setSpec({ ...empty[k], title: spec.title })} options={(['dingtalk', 'webhook', 'mail'] as const).map((k) => ({ value: k, label: t(`channelType.${k}`) }))} />}
+              {(a) => <Select {...a} style={{ width: '100%' }} disabled={!!channel} value={spec.type} onChange={(k: Kind) => setSpec({ ...empty(k), title: spec.title })} options={kinds.map((k) => ({ value: k, label: t(`channelType.${k}`) }))} />}
             </Field>
             <Field label={t('channel.title')} bad={e.at('spec.title')}>{(a) => <Input {...a} maxLength={64} value={spec.title} onChange={(x) => setSpec({ ...spec, title: x.target.value })} />}</Field>
             <Field label={t('monitor.name')} hint={channel ? t('editor.hint.nameFixed') : undefined} bad={e.at('name')}>{(a) => <Input {...a} className="mono" disabled={!!channel} value={name} onChange={(x) => setName(x.target.value)} />}</Field>
@@ -77,6 +80,7 @@ export function ChannelForm({ channel, onClose }: { channel?: Channel; onClose: 
               </div>
             </>
           )}
+          {fields && <ChannelFields key={spec.type} fields={fields} value={part} errors={e} prefix={`spec.${spec.type}`} kept={kept} onChange={(v) => setSpec({ ...spec, [spec.type]: v })} />}
           {webhook && (
             <>
               <Field label="URL" hint={t('channel.webhookUrl.hint')} bad={e.at('spec.webhook.url')}>{(a) => <Input {...a} maxLength={100} placeholder="https://" value={webhook.url} onChange={(x) => setSpec({ ...spec, webhook: { ...webhook, url: x.target.value } })} />}</Field>

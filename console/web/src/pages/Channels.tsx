@@ -44,6 +44,10 @@ export default function Channels() {
     const s = c.spec
     if (s.webhook) return s.webhook.url
     if (s.mail) return `${s.mail.to.join(', ')} (${s.mail.host}:${s.mail.port})`
+    if (s.alertmanager) return s.alertmanager.url
+    if (s.pagerduty) return s.pagerduty.url ?? ''
+    const phones = (s.gateway ?? s.aliyun ?? s.tencent ?? s.twilio)?.phones
+    if (phones) return `${t(phones.use === 'call' ? 'channel.use.call' : 'channel.use.sms')}: ${phones.to.join(', ')}`
     return t('channel.hidden')
   }
   const columns: Column<Channel>[] = [

@@ -1,10 +1,13 @@
 /** Every notice to every channel, with what the receiver said. */
-import { Button, Input, Select } from 'antd'
+import { RedoOutlined } from '@ant-design/icons'
+import { useQueryClient } from '@tanstack/react-query'
+import { App, Button, Input, Select } from 'antd'
 import { Link } from 'react-router'
-import { inWorkspace } from '../api/client'
+import { inWorkspace, post } from '../api/client'
 import type { Delivery } from '../api/types'
+import { useRights } from '../app/session'
 import { useUrlStates, useWorkspace } from '../app/url'
-import { Teach } from '../components/feedback'
+import { errorText, Teach } from '../components/feedback'
 import { ListTable, useList, type Column } from '../components/ListTable'
 import { Page, Panel } from '../components/page'
 import { State } from '../components/state'
@@ -14,11 +17,23 @@ import { useT } from '../i18n'
 export default function Deliveries() {
   const t = useT()
   const workspace = useWorkspace()
+  const { message } = App.useApp()
+  const client = useQueryClient()
+  const { edit } = useRights()
   const [params, set] = useUrlStates()
   const state = params.get('state') ?? ''
   const channel = params.get('channel') ?? ''
   const event = params.get('event') ?? ''
   const list = useList<Delivery>(inWorkspace(workspace, 'deliveries'), { state, channel, event_id: event }, 5000)
+  const again = async (d: Delivery) => {
+    try {
+      await post(inWorkspace(workspace, 'deliveries', d.id) + ':again')
+      await client.invalidateQueries({ queryKey: ['deliveries'] })
+      void message.success(t('delivery.again.done'))
+    } catch (e) {
+      void message.error(errorText(e, t), 8)
+    }
+  }
   const columns: Column<Delivery>[] = [
     { title: t('delivery.state'), render: (_, d) => (d.state === 'sent' ? <State kind="ok">{t('delivery.sent')}</State> : d.state === 'failed' ? <State kind="error">{t('delivery.failed')}</State> : <State kind="clock">{t('delivery.queued')}</State>) },
     { title: t('delivery.channel'), render: (_, d) => <code>{d.channel}</code> },
@@ -27,6 +42,7 @@ export default function Deliveries() {
     { title: t('delivery.sentAt'), render: (_, d) => (d.sent_ms ? <Ago at={d.sent_ms} /> : d.state === 'queued' ? <>{t('delivery.next')} <Ago at={d.next_attempt_ms} /></> : '–') },
     { title: t('delivery.events'), align: 'right', render: (_, d) => 1 + (d.more_event_ids?.length ?? 0) },
     { title: t('delivery.answer'), render: (_, d) => <span style={{ overflowWrap: 'anywhere' }} className={d.error ? 'state-error' : ''}>{d.error || d.answer || '–'}</span> },
+    { title: '', key: 'act', align: 'right', render: (_, d) => edit && d.state === 'failed' && <Button size="small" icon={<RedoOutlined />} aria-label={t('delivery.againTo', { channel: d.channel })} onClick={() => void again(d)}>{t('delivery.again')}</Button> },
   ]
   return (
     <Page title={t('nav.deliveries')} about={t('deliveries.about')}>

@@ -254,3 +254,31 @@ func TestBadReceiversDelayNobody(t *testing.T) {
 		t.Errorf("%d notices are recorded as sent though the answer was garbage", n)
 	}
 }
+
+// Even the worst of alarms must not get the robot blocked for ten minutes.
+func TestUrgentNoticesKeepToTheLimitToo(t *testing.T) {
+	w := newWorld()
+	var at []time.Time
+	robot := newReceiver(t, func(rw http.ResponseWriter) { at = append(at, w.now); fmt.Fprint(rw, `{"errcode":0}`) })
+	w.set("Channel", "chn_1", "ops", channel.Spec{Type: channel.TypeDingTalk, DingTalk: &channel.DingTalk{URL: robot.URL}})
+	f := newFixture(t, w)
+	for i := range 150 {
+		if i < 90 {
+			f.notify("ops", "P0", fmt.Sprintf("the worst %02d", i))
+		}
+		f.deliverAll()
+		f.advance(time.Second)
+	}
+	for i := range at {
+		if i >= 18 && at[i].Sub(at[i-18]) < time.Minute {
+			t.Fatalf("19 requests within %s", at[i].Sub(at[i-18]))
+		}
+	}
+	all := strings.Join(robot.bodies, "")
+	for i := range 90 {
+		contains(t, all, fmt.Sprintf("the worst %02d", i))
+	}
+	if n := f.count(alarmstate.Sent); n != 90 {
+		t.Errorf("%d of 90 were sent", n)
+	}
+}

@@ -49,7 +49,7 @@ func (a *Alarm) sendTwilio(ctx context.Context, c channel.Twilio, number string,
 	case err != nil || reply.SID == "":
 		return answer, fmt.Errorf("cannot read Twilio's answer: it has no sid")
 	case reply.Code != nil || reply.Status == "failed" || reply.Status == "undelivered":
-		return answer, permanent{fmt.Errorf("Twilio refused: status %s", reply.Status)}
+		return answer, permanent{fmt.Errorf("twilio refused: status %s", reply.Status)}
 	}
 	return answer, nil
 }

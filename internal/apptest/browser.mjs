@@ -33,13 +33,22 @@ export function must(condition, message) {
 
 /** choose opens a choice field and chooses options by their text. */
 export async function choose(page, field, ...texts) {
-  await field.locator('xpath=ancestor-or-self::*[contains(concat(" ", @class, " "), " ant-select ")][1]').click()
-  for (const text of texts) {
-    await page.locator('.ant-select-dropdown:not(.ant-select-dropdown-hidden) .ant-select-item-option').filter({ hasText: text }).first().click()
+  const select = field.locator('xpath=ancestor-or-self::*[contains(concat(" ", @class, " "), " ant-select ")][1]')
+  const open = page.locator('.ant-select-dropdown:not(.ant-select-dropdown-hidden)')
+  const once = async () => {
+    await select.click()
+    for (const text of texts) await open.locator('.ant-select-item-option').filter({ hasText: text }).first().click()
+    // The list of a field of several values stays open.
+    await field.press('Escape')
+    await open.waitFor({ state: 'hidden' })
   }
-  // The list of a field of several values stays open.
-  await field.press('Escape')
-  await page.locator('.ant-select-dropdown:not(.ant-select-dropdown-hidden)').waitFor({ state: 'hidden' })
+  // A list may be drawn anew, as when a dry run ends, between finding an option and the click on it.
+  await until(`${texts} is chosen`, 30, async () => {
+    const there = (await select.textContent()) ?? ''
+    if (texts.every((text) => there.includes(text))) return true
+    await once()
+    return false
+  })
 }
 
 /**

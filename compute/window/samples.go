@@ -84,18 +84,12 @@ func (f *figure) fed(r *Row) bool {
 // parts are the values of the series of logrule.Statistic.Parts.
 func (f *figure) parts(r *Row) (over, under float64) {
 	c := &r.Cells[f.cells[0]]
-	switch f.stat.Kind {
-	case logrule.Ratio:
+	switch {
+	case len(f.cells) > 1: // a ratio, or a figure of lines with weights
 		return c.Sum(), r.Cells[f.cells[1]].Sum()
-	case logrule.SuccessRate:
-		if len(f.cells) > 1 {
-			return c.Sum(), r.Cells[f.cells[1]].Sum()
-		}
+	case f.stat.Kind == logrule.SuccessRate:
 		return c.Sum(), float64(r.Lines)
 	default:
-		if len(f.cells) > 1 { // an average over what lines stand for
-			return c.Sum(), r.Cells[f.cells[1]].Sum()
-		}
 		return c.Sum(), float64(c.N)
 	}
 }

@@ -59,13 +59,16 @@ func (r *run) appErrors(ctx context.Context) error {
 	r.cover(g)
 	fails := map[string]float64{}
 	for _, src := range r.report.Sources {
-		m := r.monitors[src.Name]
-		f, err := r.fetch(ctx, operand{source: src, monitor: &m.spec, figure: figureOf(m.spec, src.Figure)}, selection{total: true}, g, 0)
+		o, err := r.operand(src.Name, src.Figure)
+		if err != nil {
+			return err
+		}
+		f, err := r.fetch(ctx, o, selection{total: true}, g, 0)
 		if err != nil {
 			return err
 		}
 		if v := at(f.only(), 0); v > 0 {
-			fails[m.spec.App] += v
+			fails[o.monitor.App] += v
 		}
 	}
 	if len(r.report.Sources) > healthOf {
@@ -88,11 +91,6 @@ func (r *run) appErrors(ctx context.Context) error {
 		r.data.Rows = append(r.data.Rows, row)
 	}
 	return nil
-}
-
-// figureOf is a monitor's figure by its name, which it has.
-func figureOf(spec logrule.Spec, name string) logrule.Statistic {
-	return spec.Statistics[slices.IndexFunc(spec.Statistics, func(st logrule.Statistic) bool { return st.Name == name })]
 }
 
 // appReport shows a system figure of the hosts of an app over time: each host,

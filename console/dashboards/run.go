@@ -193,19 +193,28 @@ func (r *run) keyed() (titles, labels []string) {
 		if !ok || len(m.spec.GroupBy) == 0 {
 			continue
 		}
-		for i, g := range m.spec.GroupBy {
-			if slices.Contains(r.report.HiddenKeys, i) {
-				continue
-			}
-			title := g
-			if i < len(r.report.KeyTitles) && r.report.KeyTitles[i] != "" {
-				title = r.report.KeyTitles[i]
-			}
-			titles, labels = append(titles, title), append(labels, figures.Label(g))
+		titles, shown := r.shownGroups(m.spec)
+		for _, i := range shown {
+			labels = append(labels, figures.Label(m.spec.GroupBy[i]))
 		}
 		return titles, labels
 	}
 	return nil, nil
+}
+
+// shownGroups are the headings of a monitor's groups that are not hidden, and which these are.
+func (r *run) shownGroups(spec logrule.Spec) (titles []string, shown []int) {
+	for i, g := range spec.GroupBy {
+		if slices.Contains(r.report.HiddenKeys, i) {
+			continue
+		}
+		title := g
+		if i < len(r.report.KeyTitles) && r.report.KeyTitles[i] != "" {
+			title = r.report.KeyTitles[i]
+		}
+		titles, shown = append(titles, title), append(shown, i)
+	}
+	return titles, shown
 }
 
 // where narrows an operand by the chosen variables and a column's keys.

@@ -73,6 +73,17 @@ func at(v []float64, i int) float64 {
 	return v[i]
 }
 
+// settledEnd is the end of the newest window that has settled, or that is over
+// where none has lately.
+func (r *run) settledEnd(ctx context.Context, unit int64) int64 {
+	end := roundDown(r.question.End, unit)
+	windows := r.health(ctx, grid{end - recentWindows*unit, unit, recentWindows})
+	if until := roundDown(windows.settledUntil, unit); until < end && until > end-recentWindows*unit {
+		return until
+	}
+	return end
+}
+
 // latest has a row per key of the newest window that has settled, or that is
 // over where none has lately.
 func (r *run) latest(ctx context.Context) error {
@@ -84,14 +95,10 @@ func (r *run) latest(ctx context.Context) error {
 	if own := int64(max(r.report.SpanS, r.report.StepS)) * 1000; own > 0 {
 		step = roundUp(own, unit)
 	}
-	end := roundDown(r.question.End, unit)
-	windows := r.health(ctx, grid{end - recentWindows*unit, unit, recentWindows})
-	if until := roundDown(windows.settledUntil, unit); until < end && until > end-recentWindows*unit {
-		end = until
-	}
+	end := r.settledEnd(ctx, unit)
 	g := grid{end - step, step, 1}
 	r.cover(g)
-	windows = r.health(ctx, g)
+	windows := r.health(ctx, g)
 	if r.report.Type == dashboard.SingleValue {
 		return r.single(ctx, g, windows)
 	}

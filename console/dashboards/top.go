@@ -28,11 +28,7 @@ func (r *run) topList(ctx context.Context) error {
 	src := r.report.Sources[0]
 	m := r.monitors[src.Name]
 	unit := m.spec.Window.D().Milliseconds()
-	end := roundDown(r.question.End, unit)
-	windows := r.health(ctx, grid{end - recentWindows*unit, unit, recentWindows})
-	if until := roundDown(windows.settledUntil, unit); until < end && until > end-recentWindows*unit {
-		end = until
-	}
+	end := r.settledEnd(ctx, unit)
 	g := grid{end - unit, unit, 1}
 	order := pharosv1.LineOrder_LINE_ORDER_WINDOW
 	if own := int64(r.report.SpanS) * 1000; own > unit {
@@ -40,7 +36,7 @@ func (r *run) topList(ctx context.Context) error {
 		g.step, order = end-g.start, pharosv1.LineOrder_LINE_ORDER_VALUE
 	}
 	r.cover(g)
-	windows = r.health(ctx, g)
+	windows := r.health(ctx, g)
 	most := cmp.Or(r.report.Top, m.spec.TopN)
 	answer, err := r.query.MonitorLines(ctx, &pharosv1.MonitorLinesRequest{Scope: &pharosv1.Scope{Workspace: r.workspace}, MonitorId: m.id,
 		StartMs: g.start, EndMs: g.end() - 1, Order: order, Limit: maxRows})
@@ -56,7 +52,7 @@ func (r *run) topList(ctx context.Context) error {
 		column = r.report.Columns[0]
 	}
 	r.data.Columns = append(r.data.Columns, Head{Column: column, Unit: unitName})
-	titles, shown := r.listed(m.spec)
+	titles, shown := r.shownGroups(m.spec)
 	r.data.Keys = append(r.data.Keys, titles...)
 	where := r.where(operand{source: src, monitor: &m.spec}, dashboard.Column{})
 	p, refused := api.Caller(ctx)
@@ -92,21 +88,6 @@ func (r *run) topList(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// listed are the headings of a list's key columns, and which values they are of.
-func (r *run) listed(spec logrule.Spec) (titles []string, shown []int) {
-	for i, g := range spec.GroupBy {
-		if slices.Contains(r.report.HiddenKeys, i) {
-			continue
-		}
-		title := g
-		if i < len(r.report.KeyTitles) && r.report.KeyTitles[i] != "" {
-			title = r.report.KeyTitles[i]
-		}
-		titles, shown = append(titles, title), append(shown, i)
-	}
-	return titles, shown
 }
 
 // chosen reports whether the chosen variables let a key through. where is by label.

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,12 +69,82 @@ type Alarm struct {
 	rules map[string]*rule // by id
 }
 
-// rule is an enabled AlarmRule.
+// rule is one rule of an enabled AlarmRule.
 type rule struct {
-	id, name, workspace string
-	spec                alarmrule.Spec
-	// checkedMs is the end of the last check that is recorded.
-	checkedMs int64
+	// id is the AlarmRule's, with the rule's name behind it where there are several.
+	id, name, part, workspace string
+	// kind of its alerts.
+	kind string
+	spec alarmrule.Spec
+	// narrow is its own effective time, within that of spec.
+	narrow *alarmrule.Active
+	// except are filters of the keys that rules before it have taken.
+	except []keyFilter
+	// checkedMs is the end of the last check that is recorded; earlyMs is when
+	// one was last looked at before its windows had settled.
+	checkedMs, earlyMs int64
+}
+
+// title is what people know the rule by.
+func (r *rule) title() string {
+	if r.part == "" {
+		return r.spec.Title
+	}
+	return r.spec.Title + " · " + r.part
+}
+
+// active reports whether the minute that ends at ms is in the effective time.
+func (r *rule) active(ms int64) bool {
+	t := time.UnixMilli(ms - minuteMs).In(r.spec.Location())
+	return r.spec.Active.Covers(t) && r.narrow.Covers(t)
+}
+
+// leavesOut reports whether a rule before r has taken an object.
+func (r *rule) leavesOut(labels map[string]string) bool {
+	return slices.ContainsFunc(r.except, func(f keyFilter) bool { return f.passes(labels) })
+}
+
+// rulesOf are the rules of an AlarmRule, and the one that tells of missing data.
+func rulesOf(o resource.Object, spec alarmrule.Spec, words words) []*rule {
+	spec = spec.WithDefaults()
+	one := func(suffix, part string, s alarmrule.Spec) *rule {
+		r := &rule{id: o.Metadata.ID + suffix, name: o.Metadata.Name, part: part, workspace: o.Metadata.Workspace, kind: alarmstate.KindThreshold, spec: s}
+		if slices.ContainsFunc(s.Conditions, func(c alarmrule.Condition) bool { return c.Method == alarmrule.Items }) {
+			r.kind = alarmstate.KindTop
+		}
+		return r
+	}
+	var out []*rule
+	var watched []string
+	for _, p := range spec.Parts() {
+		suffix := ""
+		if p.Name != "" {
+			suffix = "/" + p.Name
+		}
+		r := one(suffix, p.Name, p.Spec)
+		r.narrow = p.Narrow
+		for _, c := range p.Except {
+			r.except = append(r.except, newKeyFilter(c))
+		}
+		out = append(out, r)
+		for _, c := range p.Spec.Conditions {
+			if c.Monitor != "" && !slices.Contains(watched, c.Monitor) {
+				watched = append(watched, c.Monitor)
+			}
+		}
+	}
+	if spec.NoData == 0 {
+		return out
+	}
+	for _, m := range watched { // each monitor falls silent on its own
+		s := spec
+		s.Rules, s.Join, s.For, s.Of = nil, alarmrule.All, 1, 0
+		s.Conditions = []alarmrule.Condition{{Monitor: m, Method: alarmrule.Silence, Op: alarmrule.GE, Threshold: new(spec.NoData.D().Minutes())}}
+		r := one("/no_data/"+m, words.noData, s)
+		r.kind = alarmstate.KindNoData
+		out = append(out, r)
+	}
+	return out
 }
 
 // New prepares the alarm tables.
@@ -142,19 +213,21 @@ func (a *Alarm) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range rules {
-		r.checkedMs = positions[r.id].CheckedMs
-	}
 	for _, o := range objects {
 		var spec alarmrule.Spec
 		if err := json.Unmarshal(o.Spec, &spec); err != nil {
 			a.o.Logger.Error("cannot read alarm rule", "name", o.Metadata.Name, "err", err)
 			continue
 		}
-		if !spec.Disabled {
-			rules[o.Metadata.ID] = &rule{id: o.Metadata.ID, name: o.Metadata.Name, workspace: o.Metadata.Workspace,
-				spec: spec.WithDefaults(), checkedMs: positions[o.Metadata.ID].CheckedMs}
+		if spec.Disabled {
+			continue
 		}
+		for _, r := range rulesOf(o, spec, a.words) {
+			rules[r.id] = r
+		}
+	}
+	for _, r := range rules {
+		r.checkedMs = positions[r.id].CheckedMs
 	}
 	a.monitors.set(index)
 	a.mu.Lock()
@@ -227,17 +300,26 @@ func (a *Alarm) checkLoop(ctx context.Context) {
 // nextCheck returns the end of the window that r is to be checked at next, and
 // whether checks before it were skipped because they are too long ago.
 func (a *Alarm) nextCheck(r *rule) (ms int64, skipped bool) {
-	every := r.spec.Every.D().Milliseconds()
 	now := a.o.Now().UnixMilli()
 	if r.checkedMs == 0 { // a new rule begins with the last window that is over
-		return now / every * every, false
+		return r.spec.CheckAt(now), false
 	}
-	next := r.checkedMs/every*every + every
-	if oldest := (now - catchUp.Milliseconds()) / every * every; next < oldest {
+	next := r.spec.NextCheck(r.checkedMs)
+	if oldest := r.spec.CheckAt(now - catchUp.Milliseconds()); next < oldest {
 		return oldest, true
 	}
 	return next, false
 }
+
+// errInactive says that a check is outside the effective time of its rule.
+var errInactive = errors.New("outside the effective time")
+
+// Windows that have not settled early after their end are looked at for what
+// is certain already, again and again.
+const (
+	earlyAfter = 3 * time.Second
+	earlyEvery = 5 * time.Second
+)
 
 // checkRule makes all checks of r that are due, oldest first. A check whose
 // window has not settled is left for later until the rule's wait is over.
@@ -251,9 +333,21 @@ func (a *Alarm) checkRule(ctx context.Context, r *rule) {
 		if skipped {
 			a.o.Logger.Warn("alarm checks skipped, they are too long ago", "rule", r.name, "workspace", r.workspace, "resumed_at", time.UnixMilli(check))
 		}
-		over := now >= check+r.spec.Wait.D().Milliseconds()
-		d, err := a.gatherer.gather(ctx, r, check, !over)
+		if !r.active(check) {
+			if err := a.record(ctx, r, check, data{}, errInactive); err != nil {
+				a.o.Logger.Error("cannot record alarm check", "rule", r.name, "workspace", r.workspace, "err", err)
+				return
+			}
+			r.checkedMs = check
+			continue
+		}
+		over, p := now >= check+r.spec.Wait.D().Milliseconds(), settled
+		if over {
+			p = asItIs
+		}
+		d, err := a.gatherer.gather(ctx, r, check, p)
 		if errors.Is(err, errNotSettled) {
+			a.checkEarly(ctx, r, check, now)
 			return
 		}
 		if err != nil {
@@ -267,5 +361,23 @@ func (a *Alarm) checkRule(ctx context.Context, r *rule) {
 			return
 		}
 		r.checkedMs = check
+	}
+}
+
+// checkEarly looks at a check whose windows have not settled for what can only
+// become more true: a count that is above its threshold need not wait for the
+// last agent.
+func (a *Alarm) checkEarly(ctx context.Context, r *rule, check, now int64) {
+	if now < check+earlyAfter.Milliseconds() || now < r.earlyMs+earlyEvery.Milliseconds() ||
+		!slices.ContainsFunc(r.spec.Conditions, func(c alarmrule.Condition) bool { return c.Op.Above() || c.Op.Below() }) {
+		return
+	}
+	r.earlyMs = now
+	d, err := a.gatherer.gather(ctx, r, check, proofs)
+	if err != nil {
+		return // it is made again when the windows have settled
+	}
+	if err := a.recordEarly(ctx, r, check, d); err != nil {
+		a.o.Logger.Error("cannot record alarm check", "rule", r.name, "workspace", r.workspace, "err", err)
 	}
 }

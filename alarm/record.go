@@ -19,7 +19,8 @@ import (
 // record applies the check of r that ends at checkMs: it judges every object
 // and stores new states, events and queued notices in one transaction. A check
 // that is recorded already changes nothing. failure is why the data could not
-// be read; then every object is unknown.
+// be read; then every object is unknown. errInactive says that it was not to be
+// read: then alerts are closed without a word.
 func (a *Alarm) record(ctx context.Context, r *rule, checkMs int64, d data, failure error) error {
 	channels := a.enabledChannels(ctx, r)
 	return a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
@@ -33,15 +34,69 @@ func (a *Alarm) record(ctx context.Context, r *rule, checkMs int64, d data, fail
 		}
 		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, channels: channels}
 		position = alarmstate.Position{RuleID: r.id, CheckedMs: checkMs, Result: "ok"}
-		if failure != nil {
+		switch {
+		case errors.Is(failure, errInactive):
+			position.Result = "inactive"
+			err = c.closeQuietly(ctx)
+		case failure != nil:
 			position.Result, position.Detail = "error", failure.Error()
-		} else if position.Result, err = c.run(ctx, d); err != nil {
+		default:
+			position.Result, err = c.run(ctx, d)
+		}
+		if err != nil {
 			return err
 		}
 		_, err = tx.NewInsert().Model(&position).On("CONFLICT (rule_id) DO UPDATE").
 			Set("checked_ms = EXCLUDED.checked_ms, result = EXCLUDED.result, detail = EXCLUDED.detail").Exec(ctx)
 		return err
 	})
+}
+
+// recordEarly counts the check of r that ends at checkMs for the objects that
+// hold already, whatever else its windows will get. record counts the others.
+func (a *Alarm) recordEarly(ctx context.Context, r *rule, checkMs int64, d data) error {
+	proven := false
+	for key := range d.labels {
+		proven = proven || allTrue(judge(r.spec, d.inputs, key))
+	}
+	if !proven {
+		return nil
+	}
+	channels := a.enabledChannels(ctx, r)
+	return a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		position := alarmstate.Position{RuleID: r.id}
+		err := tx.NewSelect().Model(&position).WherePK().Scan(ctx)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) || position.CheckedMs >= checkMs {
+			return err
+		}
+		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, channels: channels}
+		objects, err := c.objects(ctx, d)
+		if err != nil {
+			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(objects)) {
+			o := objects[key]
+			v := judge(r.spec, d.inputs, key)
+			if o.CountedMs >= checkMs || !allTrue(v) {
+				continue
+			}
+			o.CountedMs = checkMs
+			if err := c.apply(ctx, o, v); err != nil {
+				return err
+			}
+		}
+		return c.queue(ctx)
+	})
+}
+
+// allTrue reports whether nothing is left to be found out about an object.
+func allTrue(v Verdict) bool {
+	for _, truth := range v.Classes {
+		if truth != True {
+			return false
+		}
+	}
+	return true
 }
 
 // enabledChannels returns the rule's channels that exist and are on.
@@ -70,41 +125,72 @@ type check struct {
 	notices  []alarmstate.Event
 }
 
-func (c *check) run(ctx context.Context, d data) (result string, err error) {
+// objects are those that are remembered and those that d knows.
+func (c *check) objects(ctx context.Context, d data) (map[string]*alarmstate.Object, error) {
 	var rows []alarmstate.Object
 	if err := c.tx.NewSelect().Model(&rows).Where("rule_id = ?", c.rule.id).Scan(ctx); err != nil {
-		return "", err
+		return nil, err
 	}
 	objects := make(map[string]*alarmstate.Object, len(rows))
 	for i := range rows {
 		objects[rows[i].Object] = &rows[i]
 	}
 	addObjects(objects, c.rule.id, d)
+	return objects, nil
+}
+
+func (c *check) run(ctx context.Context, d data) (result string, err error) {
+	objects, err := c.objects(ctx, d)
+	if err != nil {
+		return "", err
+	}
 	result = "ok"
 	for _, key := range slices.Sorted(maps.Keys(objects)) {
 		o := objects[key]
 		v := judge(c.rule.spec, d.inputs, key)
-		if err := c.apply(ctx, o, v); err != nil {
-			return "", err
+		if o.CountedMs < c.ms { // otherwise it is in already
+			if err := c.apply(ctx, o, v); err != nil {
+				return "", err
+			}
 		}
 		result = worse(result, o, v)
 	}
 	return result, c.queue(ctx)
 }
 
+// closeQuietly ends alerts when the effective time of their rule is over.
+func (c *check) closeQuietly(ctx context.Context) error {
+	objects, err := c.objects(ctx, data{})
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if o.AlertID != "" {
+			if err := c.end(ctx, o, Verdict{}, alarmstate.Closed, alarmstate.EventClosed); err != nil {
+				return err
+			}
+		}
+		if _, err := c.tx.NewDelete().Model(o).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // apply moves one object on by its verdict.
 func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) error {
-	switch advance(c.rule.spec, o, v, c.ms) {
+	moved, joined := advance(c.rule.spec, o, v, c.ms)
+	switch moved {
 	case fires:
 		alert := alarmstate.Alert{ID: alarmstate.NewID("alt_"), Workspace: c.rule.workspace, RuleID: c.rule.id, Rule: c.rule.name,
-			Title: c.rule.spec.Title, Level: string(c.rule.spec.Level), State: alarmstate.Firing, Labels: o.Labels, StartedMs: c.ms,
-			Checks: 1, Conditions: v.Conditions}
-		alert.Message = c.alarm.words.message(c.rule.spec, alert, alarmstate.EventFiring, c.ms)
+			Title: c.rule.title(), Level: string(c.rule.spec.Level), State: alarmstate.Firing, Labels: o.Labels, StartedMs: c.ms,
+			Checks: 1, Conditions: v.Conditions, Kind: c.rule.kind, Classes: distinct(o.Classes)}
+		alert.Message = c.alarm.words.message(alert, alarmstate.EventFiring, c.ms)
 		if _, err := c.tx.NewInsert().Model(&alert).Exec(ctx); err != nil {
 			return err
 		}
 		o.AlertID = alert.ID
-		if err := c.event(ctx, alert, alarmstate.EventFiring, v, true); err != nil {
+		if err := c.event(ctx, alert, alarmstate.EventFiring, v, distinct(o.Classes), distinct(joined), true); err != nil {
 			return err
 		}
 		o.LastNoticeMs = c.ms
@@ -114,16 +200,16 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 			return err
 		}
 		alert.Checks++
-		alert.Conditions = v.Conditions
-		alert.Message = c.alarm.words.message(c.rule.spec, alert, alarmstate.EventRepeat, c.ms)
-		if _, err := c.tx.NewUpdate().Model(&alert).Column("checks", "conditions", "message").WherePK().Exec(ctx); err != nil {
+		alert.Conditions, alert.Classes, alert.StaleMs = v.Conditions, distinct(o.Classes), 0
+		alert.Message = c.alarm.words.message(alert, alarmstate.EventRepeat, c.ms)
+		if _, err := c.tx.NewUpdate().Model(&alert).Column("checks", "conditions", "message", "classes", "stale_ms").WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		notify := repeats(c.rule.spec, o, c.ms) && alert.AcknowledgedMs == 0
+		notify := len(joined) > 0 || repeats(c.rule.spec, o, c.ms) && alert.AcknowledgedMs == 0
 		if notify {
 			o.LastNoticeMs = c.ms
 		}
-		if err := c.event(ctx, alert, alarmstate.EventRepeat, v, notify); err != nil {
+		if err := c.event(ctx, alert, alarmstate.EventRepeat, v, distinct(trueNow(o, v)), distinct(joined), notify); err != nil {
 			return err
 		}
 	case recovers:
@@ -134,13 +220,19 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 		if err := c.end(ctx, o, v, alarmstate.Closed, alarmstate.EventClosed); err != nil {
 			return err
 		}
+	case stays:
+		if o.AlertID != "" {
+			if err := c.stale(ctx, o, v.Truth == Unknown); err != nil {
+				return err
+			}
+		}
 	}
 	if forgettable(o) {
 		_, err := c.tx.NewDelete().Model(o).WherePK().Exec(ctx)
 		return err
 	}
 	_, err := c.tx.NewInsert().Model(o).On("CONFLICT (rule_id, object) DO UPDATE").
-		Set("true_run = EXCLUDED.true_run, false_run = EXCLUDED.false_run, alert_id = EXCLUDED.alert_id").
+		Set("runs = EXCLUDED.runs, classes = EXCLUDED.classes, counted_ms = EXCLUDED.counted_ms, false_run = EXCLUDED.false_run, alert_id = EXCLUDED.alert_id").
 		Set("last_seen_ms = EXCLUDED.last_seen_ms, last_notice_ms = EXCLUDED.last_notice_ms").Exec(ctx)
 	return err
 }
@@ -151,23 +243,37 @@ func (c *check) alert(ctx context.Context, id string) (alarmstate.Alert, error) 
 	return alert, err
 }
 
+// stale notes since when the data does not tell whether an alert still holds.
+func (c *check) stale(ctx context.Context, o *alarmstate.Object, unknown bool) error {
+	q := c.tx.NewUpdate().Model((*alarmstate.Alert)(nil)).Where("id = ?", o.AlertID)
+	if unknown {
+		q = q.Set("stale_ms = ?", c.ms).Where("stale_ms = 0")
+	} else {
+		q = q.Set("stale_ms = 0").Where("stale_ms <> 0")
+	}
+	_, err := q.Exec(ctx)
+	return err
+}
+
 // end finishes an object's alert.
 func (c *check) end(ctx context.Context, o *alarmstate.Object, v Verdict, state, eventType string) error {
 	alert, err := c.alert(ctx, o.AlertID)
 	if err != nil {
 		return err
 	}
-	alert.State, alert.EndedMs = state, c.ms
+	alert.State, alert.EndedMs, alert.StaleMs = state, c.ms, 0
 	alert.Conditions = v.Conditions
-	alert.Message = c.alarm.words.message(c.rule.spec, alert, eventType, c.ms)
-	if _, err := c.tx.NewUpdate().Model(&alert).Column("state", "ended_ms", "message").WherePK().Exec(ctx); err != nil {
+	alert.Message = c.alarm.words.message(alert, eventType, c.ms)
+	if _, err := c.tx.NewUpdate().Model(&alert).Column("state", "ended_ms", "stale_ms", "message").WherePK().Exec(ctx); err != nil {
 		return err
 	}
-	o.AlertID, o.TrueRun, o.FalseRun = "", 0, 0
-	return c.event(ctx, alert, eventType, v, true)
+	forget(o)
+	return c.event(ctx, alert, eventType, v, alert.Classes, nil, len(v.Conditions) > 0)
 }
 
-func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType string, v Verdict, notify bool) error {
+// event stores what happened to an alert. classes are those that are told of
+// it, and joined the ones among them that had not been reached before.
+func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType string, v Verdict, classes, joined []string, notify bool) error {
 	completeness := 1.0
 	for _, cond := range v.Conditions {
 		completeness = min(completeness, cond.Completeness)
@@ -179,6 +285,7 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 	e := alarmstate.Event{ID: alarmstate.NewID("evt_"), AlertID: alert.ID, Workspace: alert.Workspace, RuleID: alert.RuleID, Rule: alert.Rule,
 		Title: alert.Title, Type: eventType, Level: alert.Level, Labels: alert.Labels, TimeMs: c.ms, StartedMs: alert.StartedMs,
 		CreatedMs: c.alarm.o.Now().UnixMilli(), Sequence: sequence, Conditions: v.Conditions, Completeness: completeness, Message: alert.Message,
+		Kind: alert.Kind, Classes: classes, Joined: joined,
 		EmergencyText: c.rule.spec.EmergencyText, EmergencyLink: c.rule.spec.EmergencyLink, Join: string(c.rule.spec.Join)}
 	if _, err := c.tx.NewInsert().Model(&e).Exec(ctx); err != nil {
 		return err
@@ -241,7 +348,6 @@ func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
 					return err
 				}
 				c.rule = &rule{id: alert.RuleID, name: alert.Rule, workspace: alert.Workspace}
-				c.rule.spec.Title = alert.Title
 				if err := c.end(ctx, o, Verdict{Conditions: alert.Conditions}, alarmstate.Closed, alarmstate.EventClosed); err != nil {
 					return err
 				}

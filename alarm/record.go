@@ -2,11 +2,11 @@ package alarm
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -16,32 +16,67 @@ import (
 	"github.com/pharos-stack/pharos/internal/meta"
 )
 
-// record applies the check of r that ends at checkMs: it judges every object
-// and stores new states, events and queued notices in one transaction. A check
-// that is recorded already changes nothing. failure is why the data could not
-// be read; then every object is unknown.
-func (a *Alarm) record(ctx context.Context, r *rule, checkMs int64, d data, failure error) error {
-	channels := a.enabledChannels(ctx, r)
-	return a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		position := alarmstate.Position{RuleID: r.id}
-		err := tx.NewSelect().Model(&position).WherePK().Scan(ctx)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+// record applies checks: it judges every object and stores new states, events
+// and queued notices in one transaction, for checks of other rules as well. A
+// check that is recorded already changes nothing, nor does one of a shard that
+// another replica has by now; those shards are returned. Where the data could
+// not be read every object is unknown.
+func (a *Alarm) record(ctx context.Context, list []gathered) (lost map[int]bool, err error) {
+	ids := make([]string, len(list))
+	of := map[int]*lease{}
+	for i, c := range list {
+		ids[i] = c.rule.id
+		if c.lease != nil {
+			of[c.lease.shard] = c.lease
+		}
+	}
+	err = a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if lost, err = fence(ctx, tx, of); err != nil {
 			return err
 		}
-		if position.CheckedMs >= checkMs {
+		var positions []alarmstate.Position
+		if err := tx.NewSelect().Model(&positions).Where("rule_id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+			return err
+		}
+		before := make(map[string]alarmstate.Position, len(positions))
+		for _, p := range positions {
+			before[p.RuleID] = p
+		}
+		var rows []*alarmstate.Object
+		if err := tx.NewSelect().Model(&rows).Where("rule_id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+			return err
+		}
+		stored := map[string][]*alarmstate.Object{}
+		for _, o := range rows {
+			stored[o.RuleID] = append(stored[o.RuleID], o)
+		}
+		var after []alarmstate.Position
+		for _, g := range list {
+			if before[g.rule.id].CheckedMs >= g.ms || g.lease != nil && lost[g.lease.shard] {
+				continue
+			}
+			p := alarmstate.Position{RuleID: g.rule.id, CheckedMs: g.ms, Result: "ok"}
+			if g.failure != nil {
+				p.Result, p.Detail = "error", g.failure.Error()
+			} else {
+				c := check{alarm: a, rule: g.rule, tx: tx, ms: g.ms}
+				if p.Result, err = c.run(ctx, g.data, stored[g.rule.id]); err != nil {
+					return err
+				}
+			}
+			if g.skipped > 0 {
+				p.Detail = strings.TrimSpace(fmt.Sprintf("%d checks before %s were skipped, they were too long ago. %s", g.skipped, time.UnixMilli(g.ms).UTC().Format(time.RFC3339), p.Detail))
+			}
+			after = append(after, p)
+		}
+		if len(after) == 0 {
 			return nil
 		}
-		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, channels: channels}
-		position = alarmstate.Position{RuleID: r.id, CheckedMs: checkMs, Result: "ok"}
-		if failure != nil {
-			position.Result, position.Detail = "error", failure.Error()
-		} else if position.Result, err = c.run(ctx, d); err != nil {
-			return err
-		}
-		_, err = tx.NewInsert().Model(&position).On("CONFLICT (rule_id) DO UPDATE").
+		_, err := tx.NewInsert().Model(&after).On("CONFLICT (rule_id) DO UPDATE").
 			Set("checked_ms = EXCLUDED.checked_ms, result = EXCLUDED.result, detail = EXCLUDED.detail").Exec(ctx)
 		return err
 	})
+	return lost, err
 }
 
 // enabledChannels returns the rule's channels that exist and are on.
@@ -62,22 +97,20 @@ func (a *Alarm) enabledChannels(ctx context.Context, r *rule) map[string]channel
 
 // check is one check of a rule while it is being recorded.
 type check struct {
-	alarm    *Alarm
-	rule     *rule
-	tx       bun.Tx
-	ms       int64
-	channels map[string]channel.Spec
-	notices  []alarmstate.Event
+	alarm   *Alarm
+	rule    *rule
+	tx      bun.Tx
+	ms      int64
+	notices []alarmstate.Event
+	stored  map[string]alarmstate.Object // as they were before the check
 }
 
-func (c *check) run(ctx context.Context, d data) (result string, err error) {
-	var rows []alarmstate.Object
-	if err := c.tx.NewSelect().Model(&rows).Where("rule_id = ?", c.rule.id).Scan(ctx); err != nil {
-		return "", err
-	}
+// run judges all objects; rows are those that are stored.
+func (c *check) run(ctx context.Context, d data, rows []*alarmstate.Object) (result string, err error) {
 	objects := make(map[string]*alarmstate.Object, len(rows))
-	for i := range rows {
-		objects[rows[i].Object] = &rows[i]
+	c.stored = make(map[string]alarmstate.Object, len(rows))
+	for _, o := range rows {
+		objects[o.Object], c.stored[o.Object] = o, *o
 	}
 	addObjects(objects, c.rule.id, d)
 	result = "ok"
@@ -134,6 +167,10 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 		if err := c.end(ctx, o, v, alarmstate.Closed, alarmstate.EventClosed); err != nil {
 			return err
 		}
+	}
+	before, stored := c.stored[o.Object]
+	if !stored && forgettable(o) || stored && reflect.DeepEqual(before, *o) {
+		return nil
 	}
 	if forgettable(o) {
 		_, err := c.tx.NewDelete().Model(o).WherePK().Exec(ctx)
@@ -192,18 +229,19 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 // queue puts the notices of this check into the outbox: for people one message
 // a channel and type for all keys together (ALM-21), for systems one an event.
 func (c *check) queue(ctx context.Context) error {
-	if len(c.notices) == 0 || len(c.channels) == 0 {
+	if len(c.notices) == 0 {
 		return nil
 	}
+	channels := c.alarm.enabledChannels(ctx, c.rule)
 	now := c.alarm.o.Now().UnixMilli()
 	var out []alarmstate.Delivery
-	for _, name := range slices.Sorted(maps.Keys(c.channels)) {
+	for _, name := range slices.Sorted(maps.Keys(channels)) {
 		first := map[string]int{} // event type → place in out
 		for _, e := range c.notices {
-			if !c.channels[name].Tells(e.Level, !calm(e.Type)) {
+			if !channels[name].Tells(e.Level, !calm(e.Type)) {
 				continue
 			}
-			if i, grouped := first[e.Type]; grouped && !c.channels[name].Type.OneEvent() {
+			if i, grouped := first[e.Type]; grouped && !channels[name].Type.OneEvent() {
 				out[i].More = append(out[i].More, e.ID)
 				continue
 			}
@@ -221,8 +259,9 @@ func (c *check) queue(ctx context.Context) error {
 	return meta.Changed(ctx, c.tx, alarmstate.TopicDeliveries)
 }
 
-// closeGone closes the alerts of rules that are disabled or deleted.
-func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
+// closeGone closes the alerts of rules that are disabled or deleted, of the
+// shards that are this process' own.
+func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule, mine map[int]*lease) error {
 	var rows []alarmstate.Object
 	if err := a.o.DB.NewSelect().Model(&rows).Scan(ctx); err != nil {
 		return fmt.Errorf("cannot read alarm objects: %w", err)
@@ -233,7 +272,7 @@ func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
 		if rules[o.RuleID] != nil {
 			continue
 		}
-		err := a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		err := a.fenced(ctx, o.RuleID, mine, func(ctx context.Context, tx bun.Tx) error {
 			if o.AlertID != "" {
 				c := check{alarm: a, tx: tx, ms: now}
 				alert, err := c.alert(ctx, o.AlertID)
@@ -260,7 +299,11 @@ func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
 	}
 	for id, p := range positions {
 		if rules[id] == nil {
-			if _, err := a.o.DB.NewDelete().Model(&p).WherePK().Exec(ctx); err != nil {
+			err := a.fenced(ctx, id, mine, func(ctx context.Context, tx bun.Tx) error {
+				_, err := tx.NewDelete().Model(&p).WherePK().Exec(ctx)
+				return err
+			})
+			if err != nil {
 				return fmt.Errorf("cannot forget alarm rule %q: %w", id, err)
 			}
 		}

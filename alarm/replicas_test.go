@@ -207,8 +207,8 @@ func (h *hears) heard() int {
 // TestReplicas kills and freezes replicas while rules fire and recover. Each
 // event must be told, under one id however often, and in its order.
 func TestReplicas(t *testing.T) {
-	t.Run("sqlite", func(t *testing.T) { testReplicas(t, filepath.Join(t.TempDir(), "meta.db")) })
-	t.Run("postgres", func(t *testing.T) { testReplicas(t, metatest.PostgresServer(t)) })
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); testReplicas(t, filepath.Join(t.TempDir(), "meta.db")) })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); testReplicas(t, metatest.PostgresServer(t)) })
 }
 
 func testReplicas(t *testing.T, dsn string) {

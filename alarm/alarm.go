@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,12 +74,82 @@ type Alarm struct {
 	rules map[string]*rule // by id
 }
 
-// rule is an enabled AlarmRule.
+// rule is one rule of an enabled AlarmRule.
 type rule struct {
-	id, name, workspace string
-	spec                alarmrule.Spec
-	// checkedMs is the end of the last check that is recorded.
-	checkedMs int64
+	// id is the AlarmRule's, with the rule's name behind it where there are several.
+	id, name, part, workspace string
+	// kind of its alerts.
+	kind string
+	spec alarmrule.Spec
+	// narrow is its own effective time, within that of spec.
+	narrow *alarmrule.Active
+	// except are filters of the keys that rules before it have taken.
+	except []keyFilter
+	// checkedMs is the end of the last check that is recorded; earlyMs is when
+	// one was last looked at before its windows had settled.
+	checkedMs, earlyMs int64
+}
+
+// title is what people know the rule by.
+func (r *rule) title() string {
+	if r.part == "" {
+		return r.spec.Title
+	}
+	return r.spec.Title + " · " + r.part
+}
+
+// active reports whether the minute that ends at ms is in the effective time.
+func (r *rule) active(ms int64) bool {
+	t := time.UnixMilli(ms - minuteMs).In(r.spec.Location())
+	return r.spec.Active.Covers(t) && r.narrow.Covers(t)
+}
+
+// leavesOut reports whether a rule before r has taken an object.
+func (r *rule) leavesOut(labels map[string]string) bool {
+	return slices.ContainsFunc(r.except, func(f keyFilter) bool { return f.passes(labels) })
+}
+
+// rulesOf are the rules of an AlarmRule, and the one that tells of missing data.
+func rulesOf(o resource.Object, spec alarmrule.Spec, words words) []*rule {
+	spec = spec.WithDefaults()
+	one := func(suffix, part string, s alarmrule.Spec) *rule {
+		r := &rule{id: o.Metadata.ID + suffix, name: o.Metadata.Name, part: part, workspace: o.Metadata.Workspace, kind: alarmstate.KindThreshold, spec: s}
+		if slices.ContainsFunc(s.Conditions, func(c alarmrule.Condition) bool { return c.Method == alarmrule.Items }) {
+			r.kind = alarmstate.KindTop
+		}
+		return r
+	}
+	var out []*rule
+	var watched []string
+	for _, p := range spec.Parts() {
+		suffix := ""
+		if p.Name != "" {
+			suffix = "/" + p.Name
+		}
+		r := one(suffix, p.Name, p.Spec)
+		r.narrow = p.Narrow
+		for _, c := range p.Except {
+			r.except = append(r.except, newKeyFilter(c))
+		}
+		out = append(out, r)
+		for _, c := range p.Spec.Conditions {
+			if c.Monitor != "" && !slices.Contains(watched, c.Monitor) {
+				watched = append(watched, c.Monitor)
+			}
+		}
+	}
+	if spec.NoData == 0 {
+		return out
+	}
+	for _, m := range watched { // each monitor falls silent on its own
+		s := spec
+		s.Rules, s.Join, s.For, s.Of = nil, alarmrule.All, 1, 0
+		s.Conditions = []alarmrule.Condition{{Monitor: m, Method: alarmrule.Silence, Op: alarmrule.GE, Threshold: new(spec.NoData.D().Minutes())}}
+		r := one("/no_data/"+m, words.noData, s)
+		r.kind = alarmstate.KindNoData
+		out = append(out, r)
+	}
+	return out
 }
 
 // New prepares the alarm tables.
@@ -163,19 +234,21 @@ func (a *Alarm) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range rules {
-		r.checkedMs = positions[r.id].CheckedMs
-	}
 	for _, o := range objects {
 		var spec alarmrule.Spec
 		if err := json.Unmarshal(o.Spec, &spec); err != nil {
 			a.o.Logger.Error("cannot read alarm rule", "name", o.Metadata.Name, "err", err)
 			continue
 		}
-		if !spec.Disabled {
-			rules[o.Metadata.ID] = &rule{id: o.Metadata.ID, name: o.Metadata.Name, workspace: o.Metadata.Workspace,
-				spec: spec.WithDefaults(), checkedMs: positions[o.Metadata.ID].CheckedMs}
+		if spec.Disabled {
+			continue
 		}
+		for _, r := range rulesOf(o, spec, a.words) {
+			rules[r.id] = r
+		}
+	}
+	for _, r := range rules {
+		r.checkedMs = positions[r.id].CheckedMs
 	}
 	a.monitors.set(index)
 	a.mu.Lock()

@@ -86,8 +86,10 @@ func (w *world) MonitorWindows(_ context.Context, in *pharosv1.MonitorWindowsReq
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	resp := &pharosv1.MonitorWindowsResponse{}
-	if share, ok := w.completeness[in.StartMs]; ok {
-		resp.Windows = append(resp.Windows, &pharosv1.WindowState{WindowStartMs: in.StartMs, WindowMs: minute, Settled: true, Completeness: share})
+	for at := in.StartMs; at <= in.EndMs; at += minute {
+		if share, ok := w.completeness[at]; ok {
+			resp.Windows = append(resp.Windows, &pharosv1.WindowState{WindowStartMs: at, WindowMs: minute, Settled: true, Completeness: share})
+		}
 	}
 	return resp, nil
 }
@@ -184,7 +186,7 @@ func (f *fixture) deliveries() []alarmstate.Delivery {
 }
 
 func foodRule(change func(*alarmrule.Spec)) alarmrule.Spec {
-	spec := alarmrule.Spec{Title: "Too many", Level: alarmrule.P1, Conditions: []alarmrule.Condition{{Monitor: "trade_create", Op: alarmrule.GT, Threshold: 10}}}
+	spec := alarmrule.Spec{Title: "Too many", Level: alarmrule.P1, Conditions: []alarmrule.Condition{{Monitor: "trade_create", Op: alarmrule.GT, Threshold: new(10.0)}}}
 	if change != nil {
 		change(&spec)
 	}

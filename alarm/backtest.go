@@ -29,26 +29,30 @@ func Backtest(ctx context.Context, t alarmtrial.Trial) (*alarmtrial.Outcome, err
 		}
 	}
 	monitors.set(index)
-	every := t.Spec.Every.D().Milliseconds()
-	first := (t.FromMs + every - 1) / every * every
-	past := &pastQuery{QueryServiceClient: t.Query, stepMs: every, endMs: t.ToMs, series: map[seriesKey]*pastSeries{}, windows: map[string]*pastWindows{}}
-	run := backtest{gatherer: newGatherer(past, monitors, t.Language), rule: &rule{id: "backtest", workspace: t.Workspace, spec: t.Spec},
-		objects: map[string]*alarmstate.Object{}, open: map[string]*alarmtrial.Episode{}, seen: map[string]bool{}, out: &alarmtrial.Outcome{Episodes: []alarmtrial.Episode{}, Trace: []alarmtrial.TracedCheck{}}}
-	for at := first; at <= t.ToMs; at += every {
+	past := readAhead(t.Query, t.Spec.Every.D().Milliseconds(), t.ToMs)
+	run := backtest{gatherer: newGatherer(past, monitors, t.Language), out: &alarmtrial.Outcome{Episodes: []alarmtrial.Episode{}, Trace: []alarmtrial.TracedCheck{}}}
+	of := resource.Object{Metadata: resource.Metadata{ID: "backtest", Workspace: t.Workspace}}
+	for _, r := range rulesOf(of, t.Spec, run.gatherer.words) {
+		run.rules = append(run.rules, &trial{rule: r, objects: map[string]*alarmstate.Object{}, open: map[string]*alarmtrial.Episode{}})
+	}
+	traced := t.Spec.CheckAt(t.ToMs) - alarmtrial.TracedChecks*t.Spec.Every.D().Milliseconds()
+	for at := t.Spec.NextCheck(t.FromMs - 1); at <= t.ToMs; at = t.Spec.NextCheck(at) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		run.check(ctx, at, at > t.ToMs-alarmtrial.TracedChecks*every)
+		run.check(ctx, at, at > traced)
 	}
-	run.out.Objects = len(run.seen)
-	for _, e := range run.open {
-		run.out.Episodes = append(run.out.Episodes, *e)
+	for _, tr := range run.rules {
+		run.out.Objects += len(tr.seen)
+		for _, e := range tr.open {
+			run.out.Episodes = append(run.out.Episodes, *e)
+		}
 	}
 	slices.SortFunc(run.out.Episodes, func(a, b alarmtrial.Episode) int {
 		if a.FiredMs != b.FiredMs {
 			return int(min(1, max(-1, a.FiredMs-b.FiredMs)))
 		}
-		return strings.Compare(objectKey(a.Labels), objectKey(b.Labels))
+		return strings.Compare(a.Rule+objectKey(a.Labels), b.Rule+objectKey(b.Labels))
 	})
 	run.out.All = len(run.out.Episodes)
 	run.out.Episodes = run.out.Episodes[:min(len(run.out.Episodes), alarmtrial.MaxEpisodes)]
@@ -58,76 +62,113 @@ func Backtest(ctx context.Context, t alarmtrial.Trial) (*alarmtrial.Outcome, err
 // backtest is a trial while it runs.
 type backtest struct {
 	gatherer *gatherer
-	rule     *rule
-	objects  map[string]*alarmstate.Object
-	open     map[string]*alarmtrial.Episode // by object
-	seen     map[string]bool
+	rules    []*trial
 	out      *alarmtrial.Outcome
 }
 
+// trial is one rule of it.
+type trial struct {
+	rule    *rule
+	objects map[string]*alarmstate.Object
+	open    map[string]*alarmtrial.Episode // by object
+	seen    map[string]bool
+}
+
+// check makes the checks of all rules at one moment.
 func (b *backtest) check(ctx context.Context, at int64, traced bool) {
 	b.out.Checks++
-	d, err := b.gatherer.gather(ctx, b.rule, at, false)
-	trace := alarmtrial.TracedCheck{AtMs: at, Result: "ok", Objects: []alarmtrial.TracedObject{}}
-	if err != nil {
-		b.out.Failed++
-		b.out.Failure = err.Error()
-		trace.Result, trace.Detail = "error", err.Error()
-	} else {
-		trace.Result = b.judge(d, at, traced, &trace)
+	trace := alarmtrial.TracedCheck{AtMs: at, Result: "inactive", Objects: []alarmtrial.TracedObject{}}
+	for _, t := range b.rules {
+		if !t.rule.active(at) {
+			b.closeQuietly(t, at)
+			continue
+		}
+		result := "error"
+		d, err := b.gatherer.gather(ctx, t.rule, at, asItIs)
+		if err != nil {
+			trace.Detail = err.Error()
+		} else {
+			result = b.judge(t, d, at, traced, &trace)
+		}
+		if rank := slices.Index(results, result); rank > slices.Index(results, trace.Result) {
+			trace.Result = result
+		}
 	}
-	if trace.Result == "unknown" {
+	switch trace.Result {
+	case "error":
+		b.out.Failed++
+		b.out.Failure = trace.Detail
+	case "unknown":
 		b.out.Unknown++
 	}
 	if traced {
+		rank := map[string]int{True.String(): 0, Unknown.String(): 1, False.String(): 2}
+		slices.SortStableFunc(trace.Objects, func(a, b alarmtrial.TracedObject) int { return rank[a.Truth] - rank[b.Truth] })
+		trace.Objects = trace.Objects[:min(len(trace.Objects), alarmtrial.TracedObjects)]
 		b.out.Trace = append(b.out.Trace, trace)
 	}
 }
 
-func (b *backtest) judge(d data, at int64, traced bool, trace *alarmtrial.TracedCheck) (result string) {
-	addObjects(b.objects, b.rule.id, d)
+// results of checks, those that say more last.
+var results = []string{"inactive", "ok", "unknown", "firing", "error"}
+
+func (b *backtest) judge(t *trial, d data, at int64, traced bool, trace *alarmtrial.TracedCheck) (result string) {
+	addObjects(t.objects, t.rule.id, d)
+	if t.seen == nil {
+		t.seen = map[string]bool{}
+	}
 	result = "ok"
-	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
-		o := b.objects[key]
-		v := judge(b.rule.spec, d.inputs, key)
-		b.seen[key] = true
-		b.apply(o, v, at)
+	for _, key := range slices.Sorted(maps.Keys(t.objects)) {
+		o := t.objects[key]
+		v := judge(t.rule.spec, d.inputs, key)
+		t.seen[key] = true
+		b.apply(t, o, v, at)
 		result = worse(result, o, v)
 		if traced {
 			trace.All++
-			trace.Objects = append(trace.Objects, alarmtrial.TracedObject{Labels: o.Labels, Truth: v.Truth.String(), Firing: o.AlertID != "", Conditions: v.Conditions})
+			trace.Objects = append(trace.Objects, alarmtrial.TracedObject{Rule: t.rule.part, Labels: o.Labels, Truth: v.Truth.String(), Firing: o.AlertID != "", Conditions: v.Conditions})
 		}
 		if forgettable(o) {
-			delete(b.objects, key)
+			delete(t.objects, key)
 		}
 	}
-	rank := map[string]int{True.String(): 0, Unknown.String(): 1, False.String(): 2}
-	slices.SortStableFunc(trace.Objects, func(a, b alarmtrial.TracedObject) int { return rank[a.Truth] - rank[b.Truth] })
-	trace.Objects = trace.Objects[:min(len(trace.Objects), alarmtrial.TracedObjects)]
 	return result
 }
 
+// closeQuietly is check.closeQuietly with episodes in place of alerts.
+func (b *backtest) closeQuietly(t *trial, at int64) {
+	for _, e := range t.open {
+		e.EndedMs = at
+		b.out.Episodes = append(b.out.Episodes, *e)
+	}
+	clear(t.open)
+	clear(t.objects)
+}
+
 // apply moves an object on as check.apply does, with an episode in place of an alert.
-func (b *backtest) apply(o *alarmstate.Object, v Verdict, at int64) {
-	spec := b.rule.spec
-	switch advance(spec, o, v, at) {
+func (b *backtest) apply(t *trial, o *alarmstate.Object, v Verdict, at int64) {
+	spec := t.rule.spec
+	moved, joined := advance(spec, o, v, at)
+	switch moved {
 	case fires:
 		o.AlertID, o.LastNoticeMs = "backtest", at
-		alert := alarmstate.Alert{Level: string(spec.Level), Labels: o.Labels, StartedMs: at, Conditions: v.Conditions}
-		b.open[o.Object] = &alarmtrial.Episode{Labels: o.Labels, FiredMs: at, TrueChecks: 1, Notices: 1, Message: b.gatherer.words.message(spec, alert, alarmstate.EventFiring, at)}
+		alert := alarmstate.Alert{Title: t.rule.title(), Level: string(spec.Level), Labels: o.Labels, StartedMs: at, Conditions: v.Conditions}
+		t.open[o.Object] = &alarmtrial.Episode{Rule: t.rule.part, Labels: o.Labels, FiredMs: at, TrueChecks: 1, Notices: 1, Classes: distinct(slices.Clone(o.Classes)),
+			Message: b.gatherer.words.message(alert, alarmstate.EventFiring, at)}
 	case keepsFiring:
-		e := b.open[o.Object]
+		e := t.open[o.Object]
 		e.TrueChecks++
-		if repeats(spec, o, at) {
+		e.Classes = distinct(slices.Clone(o.Classes))
+		if len(joined) > 0 || repeats(spec, o, at) {
 			o.LastNoticeMs = at
 			e.Notices++
 		}
 	case recovers, expires:
-		e := b.open[o.Object]
+		e := t.open[o.Object]
 		e.EndedMs = at
 		e.Notices++
 		b.out.Episodes = append(b.out.Episodes, *e)
-		delete(b.open, o.Object)
-		o.AlertID, o.TrueRun, o.FalseRun = "", 0, 0
+		delete(t.open, o.Object)
+		forget(o)
 	}
 }

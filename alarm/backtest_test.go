@@ -120,14 +120,14 @@ func TestBacktestEqualsLive(t *testing.T) {
 	p := newPast(t)
 	monitor := func(c alarmrule.Condition) alarmrule.Condition { c.Monitor = "trade_create"; return c }
 	rules := map[string]alarmrule.Spec{
-		"many":     {Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GT, Threshold: 12})}},
-		"few":      {For: 2, RecoverAfter: 3, Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.LT, Threshold: 4})}},
-		"some":     {Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GE, Threshold: 8, Keys: map[string][]string{"goods": {"food", "home"}}})}},
-		"fives":    {Every: logrule.Duration(5 * time.Minute), RepeatEvery: logrule.Duration(15 * time.Minute), Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GT, Threshold: 9})}},
-		"strict":   {MinCompleteness: 1, Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.EQ, Threshold: 0})}},
-		"either":   {Join: alarmrule.Any, Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GT, Threshold: 14}), {Expr: "sum by (goods) (trade_create:count) < 1", Op: alarmrule.GE, Threshold: 0}}},
-		"growing":  {Conditions: []alarmrule.Condition{{Expr: "trade_create:count / trade_create:count offset 1m > 3", Op: alarmrule.GT, Threshold: 3}}},
-		"over_ten": {Conditions: []alarmrule.Condition{{Expr: "sum_over_time(trade_create:count[10m])", Op: alarmrule.GT, Threshold: 110}}},
+		"many":     {Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GT, Threshold: new(12.0)})}},
+		"few":      {For: 2, RecoverAfter: 3, Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.LT, Threshold: new(4.0)})}},
+		"some":     {Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GE, Threshold: new(8.0), Keys: map[string][]string{"goods": {"food", "home"}}})}},
+		"fives":    {Every: logrule.Duration(5 * time.Minute), RepeatEvery: logrule.Duration(15 * time.Minute), Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GT, Threshold: new(9.0)})}},
+		"strict":   {MinCompleteness: 1, Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.EQ, Threshold: new(0.0)})}},
+		"either":   {Join: alarmrule.Any, Conditions: []alarmrule.Condition{monitor(alarmrule.Condition{Op: alarmrule.GT, Threshold: new(14.0)}), {Expr: "sum by (goods) (trade_create:count) < 1", Op: alarmrule.GE, Threshold: new(0.0)}}},
+		"growing":  {Conditions: []alarmrule.Condition{{Expr: "trade_create:count / trade_create:count offset 1m > 3", Op: alarmrule.GT, Threshold: new(3.0)}}},
+		"over_ten": {Conditions: []alarmrule.Condition{{Expr: "sum_over_time(trade_create:count[10m])", Op: alarmrule.GT, Threshold: new(110.0)}}},
 	}
 	for name, spec := range rules {
 		spec.Title = name
@@ -220,7 +220,7 @@ func TestBacktestTrace(t *testing.T) {
 	}
 	objects, _ := p.List(t.Context(), "LogMonitor", "")
 	trial := alarmtrial.Trial{Query: p.client, Workspace: "default", Monitors: objects, FromMs: from + 1, ToMs: from + 4*minute,
-		Spec: alarmrule.Spec{Title: "x", Conditions: []alarmrule.Condition{{Monitor: "trade_create", Op: alarmrule.LT, Threshold: 5, Keys: map[string][]string{"goods": {"food"}}}}}.WithDefaults()}
+		Spec: alarmrule.Spec{Title: "x", Conditions: []alarmrule.Condition{{Monitor: "trade_create", Op: alarmrule.LT, Threshold: new(5.0), Keys: map[string][]string{"goods": {"food"}}}}}.WithDefaults()}
 	got, err := Backtest(t.Context(), trial)
 	if err != nil {
 		t.Fatal(err)

@@ -3,9 +3,12 @@ package alarm
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pharos-stack/pharos/internal/alarmrule"
 )
 
 // catchUp is how far back missed checks are made good after a downtime.
@@ -34,17 +37,26 @@ func (a *Alarm) checkLoop(ctx context.Context) {
 // nextCheck returns the end of the window that r is to be checked at next, and
 // how many checks before it are skipped because they are too long ago.
 func (a *Alarm) nextCheck(r *rule) (ms, skipped int64) {
-	every := r.spec.Every.D().Milliseconds()
 	now := a.o.Now().UnixMilli()
 	if r.checkedMs == 0 { // a new rule begins with the last window that is over
-		return now / every * every, 0
+		return r.spec.CheckAt(now), 0
 	}
-	next := r.checkedMs/every*every + every
-	if oldest := (now - catchUp.Milliseconds()) / every * every; next < oldest {
-		return oldest, (oldest - next) / every
+	ms = r.spec.NextCheck(r.checkedMs)
+	if oldest := r.spec.CheckAt(now - catchUp.Milliseconds()); ms < oldest {
+		return oldest, (oldest - ms) / r.spec.Every.D().Milliseconds()
 	}
-	return next, 0
+	return ms, 0
 }
+
+// errInactive says that a check is outside the effective time of its rule.
+var errInactive = errors.New("outside the effective time")
+
+// Windows that have not settled early after their end are looked at for what
+// is certain already, again and again.
+const (
+	earlyAfter = 3 * time.Second
+	earlyEvery = 5 * time.Second
+)
 
 // gathered is a check whose data is there, to be recorded.
 type gathered struct {
@@ -123,18 +135,47 @@ func (a *Alarm) gatherCheck(ctx context.Context, g *gatherer, r *rule) (c gather
 		return c, false
 	}
 	check, skipped := a.nextCheck(r)
-	over := a.o.Now().UnixMilli() >= check+r.spec.Wait.D().Milliseconds()
-	d, err := g.gather(ctx, r, check, !over)
-	if errors.Is(err, errNotSettled) || err != nil && (!over || ctx.Err() != nil) { // compute may be away for a moment
+	now := a.o.Now().UnixMilli()
+	if skipped > 0 {
+		a.o.Logger.Warn("alarm checks skipped, they are too long ago", "rule", r.name, "workspace", r.workspace, "checks", skipped, "resumed_at", time.UnixMilli(check))
+	}
+	if !r.active(check) {
+		return gathered{rule: r, lease: of, ms: check, failure: errInactive, skipped: skipped}, true
+	}
+	over, p := now >= check+r.spec.Wait.D().Milliseconds(), settled
+	if over {
+		p = asItIs
+	}
+	d, err := g.gather(ctx, r, check, p)
+	if errors.Is(err, errNotSettled) {
+		a.checkEarly(ctx, g, r, of, check, now)
+		return c, false
+	}
+	if err != nil && (!over || ctx.Err() != nil) { // compute may be away for a moment
 		return c, false
 	}
 	if err != nil {
 		a.o.Logger.Warn("cannot check alarm rule", "rule", r.name, "workspace", r.workspace, "err", err)
 	}
-	if skipped > 0 {
-		a.o.Logger.Warn("alarm checks skipped, they are too long ago", "rule", r.name, "workspace", r.workspace, "checks", skipped, "resumed_at", time.UnixMilli(check))
-	}
 	return gathered{rule: r, lease: of, ms: check, data: d, failure: err, skipped: skipped}, true
+}
+
+// checkEarly looks at a check whose windows have not settled for what can only
+// become more true: a count that is above its threshold need not wait for the
+// last agent.
+func (a *Alarm) checkEarly(ctx context.Context, g *gatherer, r *rule, of *lease, check, now int64) {
+	if now < check+earlyAfter.Milliseconds() || now < r.earlyMs+earlyEvery.Milliseconds() ||
+		!slices.ContainsFunc(r.spec.Conditions, func(c alarmrule.Condition) bool { return c.Op.Above() || c.Op.Below() }) {
+		return
+	}
+	r.earlyMs = now
+	d, err := g.gather(ctx, r, check, proofs)
+	if err != nil {
+		return // it is made again when the windows have settled
+	}
+	if err := a.recordEarly(ctx, r, of, check, d); err != nil {
+		a.o.Logger.Error("cannot record alarm check", "rule", r.name, "workspace", r.workspace, "err", err)
+	}
 }
 
 // recordChecks records checks in one transaction and returns the rules whose

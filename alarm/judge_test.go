@@ -31,6 +31,7 @@ func TestJudge(t *testing.T) {
 func runJudgeCase(t *testing.T, body string) {
 	spec := alarmrule.Spec{}.WithDefaults()
 	var inputs []Input
+	missing := map[int]bool{}
 	number := func(s string) float64 {
 		v, err := strconv.ParseFloat(s, 64)
 		if err != nil {
@@ -48,21 +49,24 @@ func runJudgeCase(t *testing.T, body string) {
 		case "join":
 			spec.Join = alarmrule.Join(f[1])
 		case "cond":
-			spec.Conditions = append(spec.Conditions, alarmrule.Condition{Op: alarmrule.Op(f[1]), Threshold: number(f[2])})
+			spec.Conditions = append(spec.Conditions, alarmrule.Condition{Method: alarmrule.Current, Op: alarmrule.Op(f[1]), Threshold: new(number(f[2]))})
 			kind := logrule.StatKind(f[3])
 			if f[3] == "expr" {
 				kind = ""
 			}
-			inputs = append(inputs, Input{Kind: kind, Values: map[string]float64{}, Failed: true})
+			in := Input{Kind: kind, Values: map[string]float64{}, noIsFalse: kind == ""}
+			if kind.Additive() {
+				in.absent = new(0.0)
+			}
+			missing[len(inputs)] = true
+			inputs = append(inputs, in)
 		case "data":
 			i := 0
-			for i < len(inputs)-1 && !inputs[i].Failed {
+			for i < len(inputs)-1 && !missing[i] {
 				i++
 			}
-			if f[1] == "failed" {
-				continue
-			}
-			inputs[i].Failed, inputs[i].Completeness = false, number(f[1])
+			delete(missing, i)
+			inputs[i].Completeness = number(f[1])
 			for _, pair := range f[2:] {
 				object, value, _ := strings.Cut(pair, "=")
 				if object == "*" {
@@ -94,13 +98,14 @@ func TestAdvanceInvariants(t *testing.T) {
 		var o alarmstate.Object
 		trueRun, falseRun := 0, 0
 		for range 100 {
-			before := o
+			before := o.FalseRun
+			runBefore := o.Runs[""]
 			truth := Truth(rng.IntN(3))
-			got := advance(spec, &o, Verdict{Truth: truth}, 0)
+			got, _ := advance(spec, &o, Verdict{Truth: truth, Classes: map[alarmrule.Class]Truth{"": truth}}, 0)
 			want := stays
 			switch truth {
 			case Unknown:
-				if o.TrueRun != before.TrueRun || o.FalseRun != before.FalseRun {
+				if o.Runs[""] != runBefore || o.FalseRun != before {
 					t.Fatal("unknown counted")
 				}
 			case True:

@@ -92,8 +92,9 @@ func sharedWorld(url string) *world {
 		w.set("Channel", fmt.Sprintf("chn_%d", i), name, channel.Spec{Type: channel.TypeWebhook, Webhook: &channel.Webhook{URL: url}})
 	}
 	for i := range 12 {
+		threshold := float64(5 + i*7)
 		w.set("AlarmRule", fmt.Sprintf("rul_%d", i), fmt.Sprintf("rule%d", i), foodRule(func(s *alarmrule.Spec) {
-			s.Conditions[0].Threshold, s.For, s.RecoverAfter = float64(5+i*7), 1+i%2, 1+i%3
+			s.Conditions[0].Threshold, s.For, s.RecoverAfter = &threshold, 1+i%2, 1+i%3
 			s.Channels = []string{[]string{"one", "two", "three"}[i%3]}
 		}))
 	}

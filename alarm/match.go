@@ -32,32 +32,41 @@ func matchRules(o resource.Object, m *logrule.MatchRule) []*rule {
 		}
 		spec := alarmrule.Spec{Title: m.Title, Level: alarmrule.Level(m.Level), Channels: of.channels, RepeatEvery: logrule.Duration(time.Minute),
 			EmergencyText: m.EmergencyText, EmergencyLink: m.EmergencyLink,
-			Conditions: []alarmrule.Condition{{Monitor: o.Metadata.Name, Op: alarmrule.GE, Threshold: float64(of.min)}}}
-		out = append(out, &rule{id: o.Metadata.ID + of.suffix, name: MatchRulePrefix + o.Metadata.Name, workspace: o.Metadata.Workspace, spec: spec.WithDefaults()})
+			Conditions: []alarmrule.Condition{{Monitor: o.Metadata.Name, Op: alarmrule.GE, Threshold: new(float64(of.min))}}}
+		out = append(out, &rule{id: o.Metadata.ID + of.suffix, name: MatchRulePrefix + o.Metadata.Name, workspace: o.Metadata.Workspace,
+			kind: alarmstate.KindMatch, spec: spec.WithDefaults()})
 	}
 	return out
 }
 
 // gatherMatch reads how many lines matched in the minute that begins at startMs, and the first of them.
-func (g *gatherer) gatherMatch(ctx context.Context, workspace string, m *monitor, startMs int64, threshold float64, wait bool) (Input, []*pharosv1.QuerySeries, error) {
-	in := Input{Source: m.key, Unit: g.words.lines, Kind: logrule.Count}
-	state, err := g.window(ctx, workspace, m, startMs, wait)
-	if err != nil || state == nil {
-		return in, nil, err
+func (g *gatherer) gatherMatch(ctx context.Context, workspace string, m *monitor, startMs int64, threshold float64, p patience) (Input, error) {
+	in := Input{Source: m.key, Unit: g.words.lines, Kind: logrule.Count, labels: noLabels}
+	states, settledMs, err := g.windows(ctx, workspace, m, startMs, startMs)
+	if err != nil {
+		return in, err
 	}
-	in.Completeness = state.GetCompleteness()
-	count := float64(state.GetLines())
+	open := settledMs < startMs+m.windowMs() && !(len(states) == 1 && states[0].Settled)
+	if open && p == settled {
+		return in, errNotSettled
+	}
+	if len(states) == 0 {
+		return in, nil
+	}
+	in.Completeness, in.partial = states[0].GetCompleteness(), open && p == proofs
+	count := float64(states[0].GetLines())
 	if n := m.spec.Keep(); n > 0 && count >= threshold {
 		resp, err := g.query.MonitorLines(ctx, &pharosv1.MonitorLinesRequest{Scope: &pharosv1.Scope{Workspace: workspace}, MonitorId: m.id,
 			StartMs: startMs, EndMs: startMs, Order: pharosv1.LineOrder_LINE_ORDER_WINDOW, Limit: int32(n)})
 		if err != nil {
-			return in, nil, fmt.Errorf("cannot read lines of monitor %q: %w", m.key, err)
+			return in, fmt.Errorf("cannot read lines of monitor %q: %w", m.key, err)
 		}
 		for _, l := range resp.GetLines() {
 			in.Lines = append(in.Lines, alarmstate.Line{Instance: l.GetInstance(), File: l.GetFile(), Text: strings.ReplaceAll(l.GetText(), "\x00", "\uFFFD")})
 		}
 	}
-	return in, []*pharosv1.QuerySeries{{TimesMs: []int64{startMs}, Values: []float64{count}}}, nil
+	in.Values = map[string]float64{"": count}
+	return in, nil
 }
 
 // maxLineBytes is what all lines of a message to people may take together.

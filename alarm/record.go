@@ -2,6 +2,8 @@ package alarm
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -20,7 +22,8 @@ import (
 // and queued notices in one transaction, for checks of other rules as well. A
 // check that is recorded already changes nothing, nor does one of a shard that
 // another replica has by now; those shards are returned. Where the data could
-// not be read every object is unknown.
+// not be read every object is unknown; where it was not to be read alerts are
+// closed without a word.
 func (a *Alarm) record(ctx context.Context, list []gathered) (lost map[int]bool, err error) {
 	ids := make([]string, len(list))
 	of := map[int]*lease{}
@@ -42,13 +45,9 @@ func (a *Alarm) record(ctx context.Context, list []gathered) (lost map[int]bool,
 		for _, p := range positions {
 			before[p.RuleID] = p
 		}
-		var rows []*alarmstate.Object
-		if err := tx.NewSelect().Model(&rows).Where("rule_id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+		stored, err := objectsOf(ctx, tx, ids)
+		if err != nil {
 			return err
-		}
-		stored := map[string][]*alarmstate.Object{}
-		for _, o := range rows {
-			stored[o.RuleID] = append(stored[o.RuleID], o)
 		}
 		var after []alarmstate.Position
 		for _, g := range list {
@@ -56,13 +55,18 @@ func (a *Alarm) record(ctx context.Context, list []gathered) (lost map[int]bool,
 				continue
 			}
 			p := alarmstate.Position{RuleID: g.rule.id, CheckedMs: g.ms, Result: "ok"}
-			if g.failure != nil {
+			c := check{alarm: a, rule: g.rule, tx: tx, ms: g.ms, rows: stored[g.rule.id]}
+			switch {
+			case errors.Is(g.failure, errInactive):
+				p.Result = "inactive"
+				err = c.closeQuietly(ctx)
+			case g.failure != nil:
 				p.Result, p.Detail = "error", g.failure.Error()
-			} else {
-				c := check{alarm: a, rule: g.rule, tx: tx, ms: g.ms}
-				if p.Result, err = c.run(ctx, g.data, stored[g.rule.id]); err != nil {
-					return err
-				}
+			default:
+				p.Result, err = c.run(ctx, g.data)
+			}
+			if err != nil {
+				return err
 			}
 			if g.skipped > 0 {
 				p.Detail = strings.TrimSpace(fmt.Sprintf("%d checks before %s were skipped, they were too long ago. %s", g.skipped, time.UnixMilli(g.ms).UTC().Format(time.RFC3339), p.Detail))
@@ -72,11 +76,62 @@ func (a *Alarm) record(ctx context.Context, list []gathered) (lost map[int]bool,
 		if len(after) == 0 {
 			return nil
 		}
-		_, err := tx.NewInsert().Model(&after).On("CONFLICT (rule_id) DO UPDATE").
+		_, err = tx.NewInsert().Model(&after).On("CONFLICT (rule_id) DO UPDATE").
 			Set("checked_ms = EXCLUDED.checked_ms, result = EXCLUDED.result, detail = EXCLUDED.detail").Exec(ctx)
 		return err
 	})
 	return lost, err
+}
+
+// recordEarly counts the check of r that ends at checkMs for the objects that
+// hold already, whatever else its windows will get. record counts the others.
+func (a *Alarm) recordEarly(ctx context.Context, r *rule, of *lease, checkMs int64, d data) error {
+	proven := false
+	for key := range d.labels {
+		proven = proven || allTrue(judge(r.spec, d.inputs, key))
+	}
+	if !proven {
+		return nil
+	}
+	mine := map[int]*lease(nil)
+	if of != nil {
+		mine = map[int]*lease{of.shard: of}
+	}
+	return a.fenced(ctx, r.id, mine, func(ctx context.Context, tx bun.Tx) error {
+		position := alarmstate.Position{RuleID: r.id}
+		err := tx.NewSelect().Model(&position).WherePK().Scan(ctx)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) || position.CheckedMs >= checkMs {
+			return err
+		}
+		stored, err := objectsOf(ctx, tx, []string{r.id})
+		if err != nil {
+			return err
+		}
+		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, rows: stored[r.id]}
+		objects := c.objects(d)
+		for _, key := range slices.Sorted(maps.Keys(objects)) {
+			o := objects[key]
+			v := judge(r.spec, d.inputs, key)
+			if o.CountedMs >= checkMs || !allTrue(v) {
+				continue
+			}
+			o.CountedMs = checkMs
+			if err := c.apply(ctx, o, v); err != nil {
+				return err
+			}
+		}
+		return c.queue(ctx)
+	})
+}
+
+// allTrue reports whether nothing is left to be found out about an object.
+func allTrue(v Verdict) bool {
+	for _, truth := range v.Classes {
+		if truth != True {
+			return false
+		}
+	}
+	return true
 }
 
 // enabledChannels returns the rule's channels that exist and are on.
@@ -102,42 +157,81 @@ type check struct {
 	tx      bun.Tx
 	ms      int64
 	notices []alarmstate.Event
+	rows    []*alarmstate.Object         // of the rule's objects
 	stored  map[string]alarmstate.Object // as they were before the check
 }
 
-// run judges all objects; rows are those that are stored.
-func (c *check) run(ctx context.Context, d data, rows []*alarmstate.Object) (result string, err error) {
-	objects := make(map[string]*alarmstate.Object, len(rows))
-	c.stored = make(map[string]alarmstate.Object, len(rows))
-	for _, o := range rows {
-		objects[o.Object], c.stored[o.Object] = o, *o
+// objects are those that are remembered and those that d knows.
+func (c *check) objects(d data) map[string]*alarmstate.Object {
+	objects := make(map[string]*alarmstate.Object, len(c.rows))
+	c.stored = make(map[string]alarmstate.Object, len(c.rows))
+	for _, o := range c.rows {
+		before := *o
+		before.Runs, before.Classes = maps.Clone(o.Runs), slices.Clone(o.Classes)
+		objects[o.Object], c.stored[o.Object] = o, before
 	}
 	addObjects(objects, c.rule.id, d)
+	return objects
+}
+
+// objectsOf reads what is remembered of the objects of rules.
+func objectsOf(ctx context.Context, tx bun.Tx, ruleIDs []string) (map[string][]*alarmstate.Object, error) {
+	var rows []*alarmstate.Object
+	if err := tx.NewSelect().Model(&rows).Where("rule_id IN (?)", bun.List(ruleIDs)).Scan(ctx); err != nil {
+		return nil, err
+	}
+	out := map[string][]*alarmstate.Object{}
+	for _, o := range rows {
+		out[o.RuleID] = append(out[o.RuleID], o)
+	}
+	return out, nil
+}
+
+func (c *check) run(ctx context.Context, d data) (result string, err error) {
+	objects := c.objects(d)
 	result = "ok"
 	for _, key := range slices.Sorted(maps.Keys(objects)) {
 		o := objects[key]
 		v := judge(c.rule.spec, d.inputs, key)
-		if err := c.apply(ctx, o, v); err != nil {
-			return "", err
+		if o.CountedMs < c.ms { // otherwise it is in already
+			if err := c.apply(ctx, o, v); err != nil {
+				return "", err
+			}
 		}
 		result = worse(result, o, v)
 	}
 	return result, c.queue(ctx)
 }
 
+// closeQuietly ends alerts when the effective time of their rule is over.
+func (c *check) closeQuietly(ctx context.Context) error {
+	for _, o := range c.objects(data{}) {
+		if o.AlertID != "" {
+			if err := c.end(ctx, o, Verdict{}, alarmstate.Closed, alarmstate.EventClosed); err != nil {
+				return err
+			}
+		}
+		if _, err := c.tx.NewDelete().Model(o).WherePK().Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // apply moves one object on by its verdict.
 func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) error {
-	switch advance(c.rule.spec, o, v, c.ms) {
+	moved, joined := advance(c.rule.spec, o, v, c.ms)
+	switch moved {
 	case fires:
 		alert := alarmstate.Alert{ID: alarmstate.NewID("alt_"), Workspace: c.rule.workspace, RuleID: c.rule.id, Rule: c.rule.name,
-			Title: c.rule.spec.Title, Level: string(c.rule.spec.Level), State: alarmstate.Firing, Labels: o.Labels, StartedMs: c.ms,
-			Checks: 1, Conditions: v.Conditions}
-		alert.Message = c.alarm.words.message(c.rule.spec, alert, alarmstate.EventFiring, c.ms)
+			Title: c.rule.title(), Level: string(c.rule.spec.Level), State: alarmstate.Firing, Labels: o.Labels, StartedMs: c.ms,
+			Checks: 1, Conditions: v.Conditions, Kind: c.rule.kind, Classes: distinct(o.Classes)}
+		alert.Message = c.alarm.words.message(alert, alarmstate.EventFiring, c.ms)
 		if _, err := c.tx.NewInsert().Model(&alert).Exec(ctx); err != nil {
 			return err
 		}
 		o.AlertID = alert.ID
-		if err := c.event(ctx, alert, alarmstate.EventFiring, v, true); err != nil {
+		if err := c.event(ctx, alert, alarmstate.EventFiring, v, distinct(o.Classes), distinct(joined), true); err != nil {
 			return err
 		}
 		o.LastNoticeMs = c.ms
@@ -147,16 +241,16 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 			return err
 		}
 		alert.Checks++
-		alert.Conditions = v.Conditions
-		alert.Message = c.alarm.words.message(c.rule.spec, alert, alarmstate.EventRepeat, c.ms)
-		if _, err := c.tx.NewUpdate().Model(&alert).Column("checks", "conditions", "message").WherePK().Exec(ctx); err != nil {
+		alert.Conditions, alert.Classes, alert.StaleMs = v.Conditions, distinct(o.Classes), 0
+		alert.Message = c.alarm.words.message(alert, alarmstate.EventRepeat, c.ms)
+		if _, err := c.tx.NewUpdate().Model(&alert).Column("checks", "conditions", "message", "classes", "stale_ms").WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		notify := repeats(c.rule.spec, o, c.ms) && alert.AcknowledgedMs == 0
+		notify := len(joined) > 0 || repeats(c.rule.spec, o, c.ms) && alert.AcknowledgedMs == 0
 		if notify {
 			o.LastNoticeMs = c.ms
 		}
-		if err := c.event(ctx, alert, alarmstate.EventRepeat, v, notify); err != nil {
+		if err := c.event(ctx, alert, alarmstate.EventRepeat, v, distinct(trueNow(o, v)), distinct(joined), notify); err != nil {
 			return err
 		}
 	case recovers:
@@ -167,9 +261,15 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 		if err := c.end(ctx, o, v, alarmstate.Closed, alarmstate.EventClosed); err != nil {
 			return err
 		}
+	case stays:
+		if o.AlertID != "" {
+			if err := c.stale(ctx, o, v.Truth == Unknown); err != nil {
+				return err
+			}
+		}
 	}
 	before, stored := c.stored[o.Object]
-	if !stored && forgettable(o) || stored && reflect.DeepEqual(before, *o) {
+	if forgettable(o) && !stored || !forgettable(o) && stored && reflect.DeepEqual(before, *o) {
 		return nil
 	}
 	if forgettable(o) {
@@ -177,7 +277,7 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 		return err
 	}
 	_, err := c.tx.NewInsert().Model(o).On("CONFLICT (rule_id, object) DO UPDATE").
-		Set("true_run = EXCLUDED.true_run, false_run = EXCLUDED.false_run, alert_id = EXCLUDED.alert_id").
+		Set("runs = EXCLUDED.runs, classes = EXCLUDED.classes, counted_ms = EXCLUDED.counted_ms, false_run = EXCLUDED.false_run, alert_id = EXCLUDED.alert_id").
 		Set("last_seen_ms = EXCLUDED.last_seen_ms, last_notice_ms = EXCLUDED.last_notice_ms").Exec(ctx)
 	return err
 }
@@ -188,23 +288,37 @@ func (c *check) alert(ctx context.Context, id string) (alarmstate.Alert, error) 
 	return alert, err
 }
 
+// stale notes since when the data does not tell whether an alert still holds.
+func (c *check) stale(ctx context.Context, o *alarmstate.Object, unknown bool) error {
+	q := c.tx.NewUpdate().Model((*alarmstate.Alert)(nil)).Where("id = ?", o.AlertID)
+	if unknown {
+		q = q.Set("stale_ms = ?", c.ms).Where("stale_ms = 0")
+	} else {
+		q = q.Set("stale_ms = 0").Where("stale_ms <> 0")
+	}
+	_, err := q.Exec(ctx)
+	return err
+}
+
 // end finishes an object's alert.
 func (c *check) end(ctx context.Context, o *alarmstate.Object, v Verdict, state, eventType string) error {
 	alert, err := c.alert(ctx, o.AlertID)
 	if err != nil {
 		return err
 	}
-	alert.State, alert.EndedMs = state, c.ms
+	alert.State, alert.EndedMs, alert.StaleMs = state, c.ms, 0
 	alert.Conditions = v.Conditions
-	alert.Message = c.alarm.words.message(c.rule.spec, alert, eventType, c.ms)
-	if _, err := c.tx.NewUpdate().Model(&alert).Column("state", "ended_ms", "message").WherePK().Exec(ctx); err != nil {
+	alert.Message = c.alarm.words.message(alert, eventType, c.ms)
+	if _, err := c.tx.NewUpdate().Model(&alert).Column("state", "ended_ms", "stale_ms", "message").WherePK().Exec(ctx); err != nil {
 		return err
 	}
-	o.AlertID, o.TrueRun, o.FalseRun = "", 0, 0
-	return c.event(ctx, alert, eventType, v, true)
+	forget(o)
+	return c.event(ctx, alert, eventType, v, alert.Classes, nil, len(v.Conditions) > 0)
 }
 
-func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType string, v Verdict, notify bool) error {
+// event stores what happened to an alert. classes are those that are told of
+// it, and joined the ones among them that had not been reached before.
+func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType string, v Verdict, classes, joined []string, notify bool) error {
 	completeness := 1.0
 	for _, cond := range v.Conditions {
 		completeness = min(completeness, cond.Completeness)
@@ -216,6 +330,7 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 	e := alarmstate.Event{ID: alarmstate.NewID("evt_"), AlertID: alert.ID, Workspace: alert.Workspace, RuleID: alert.RuleID, Rule: alert.Rule,
 		Title: alert.Title, Type: eventType, Level: alert.Level, Labels: alert.Labels, TimeMs: c.ms, StartedMs: alert.StartedMs,
 		CreatedMs: c.alarm.o.Now().UnixMilli(), Sequence: sequence, Conditions: v.Conditions, Completeness: completeness, Message: alert.Message,
+		Kind: alert.Kind, Classes: classes, Joined: joined,
 		EmergencyText: c.rule.spec.EmergencyText, EmergencyLink: c.rule.spec.EmergencyLink, Join: string(c.rule.spec.Join)}
 	if _, err := c.tx.NewInsert().Model(&e).Exec(ctx); err != nil {
 		return err
@@ -280,7 +395,6 @@ func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule, mine map[
 					return err
 				}
 				c.rule = &rule{id: alert.RuleID, name: alert.Rule, workspace: alert.Workspace}
-				c.rule.spec.Title = alert.Title
 				if err := c.end(ctx, o, Verdict{Conditions: alert.Conditions}, alarmstate.Closed, alarmstate.EventClosed); err != nil {
 					return err
 				}

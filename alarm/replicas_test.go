@@ -109,9 +109,9 @@ func (s scripted) List(_ context.Context, kind, _ string) ([]resource.Object, er
 		}
 	case "AlarmRule":
 		for i := range s.Rules {
-			name := fmt.Sprintf("rule_%04d", i)
+			name, threshold := fmt.Sprintf("rule_%04d", i), s.threshold(i)
 			err = add(name, alarmrule.Spec{Title: name, Channels: []string{fmt.Sprintf("c%d", i%s.Channels)},
-				Conditions: []alarmrule.Condition{{Monitor: fmt.Sprintf("m%d", i%s.Monitors), Op: alarmrule.GT, Threshold: s.threshold(i)}}})
+				Conditions: []alarmrule.Condition{{Monitor: fmt.Sprintf("m%d", i%s.Monitors), Op: alarmrule.GT, Threshold: &threshold}}})
 		}
 	}
 	return out, err

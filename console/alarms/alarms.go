@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -46,7 +48,7 @@ type Rule struct {
 
 // RuleStatus tells how a rule stands.
 type RuleStatus struct {
-	State     string `json:"state" enum:"ok,firing,unknown,error,disabled" doc:"unknown: not checked yet, or the data is missing"`
+	State     string `json:"state" enum:"ok,firing,unknown,error,inactive,disabled" doc:"unknown: not checked yet, or the data is missing; inactive: outside its effective time"`
 	Alerts    int    `json:"alerts" doc:"Alerts firing now"`
 	CheckedMs int64  `json:"checked_ms" doc:"Time up to which the rule was checked; 0: never"`
 	Detail    string `json:"detail"`
@@ -71,7 +73,7 @@ type ruleListIn struct {
 	api.InWorkspace
 	api.ListParams
 	Level   string `query:"level" enum:"P0,P1,P2,P3,P4,"`
-	State   string `query:"state" enum:"ok,firing,unknown,error,disabled,"`
+	State   string `query:"state" enum:"ok,firing,unknown,error,inactive,disabled,"`
 	Monitor string `query:"monitor" doc:"Only rules on this monitor"`
 }
 type ruleListOut struct{ Body api.Page[Rule] }
@@ -107,10 +109,11 @@ func (a *Alarms) Routes(r *api.API) {
 
 // rules turns stored rules into rows with their state.
 func (a *Alarms) rules(ctx context.Context, workspace string, objects []resource.Object) ([]Rule, error) {
-	positions, err := alarmstate.Positions(ctx, a.DB)
+	parts, err := alarmstate.Positions(ctx, a.DB)
 	if err != nil {
 		return nil, err
 	}
+	positions := byPackage(parts)
 	firing := map[string]int{}
 	var counts []struct {
 		RuleID string
@@ -122,7 +125,8 @@ func (a *Alarms) rules(ctx context.Context, workspace string, objects []resource
 		return nil, fmt.Errorf("cannot count alerts: %w", err)
 	}
 	for _, c := range counts {
-		firing[c.RuleID] = c.Count
+		id, _, _ := strings.Cut(c.RuleID, "/") // a package of several has an id for each
+		firing[id] += c.Count
 	}
 	rows := make([]Rule, len(objects))
 	for i, o := range objects {
@@ -133,6 +137,25 @@ func (a *Alarms) rules(ctx context.Context, workspace string, objects []resource
 		rows[i] = Rule{Meta: api.MetaOf(o), Spec: spec, Status: ruleStatus(spec, positions[o.Metadata.ID], firing[o.Metadata.ID])}
 	}
 	return rows, nil
+}
+
+// results of checks, what people must know first.
+var results = []string{"error", "firing", "unknown", "ok", "inactive"}
+
+// byPackage is how far each package was checked: its rules may have ids of
+// their own below its own.
+func byPackage(positions map[string]alarmstate.Position) map[string]alarmstate.Position {
+	out := make(map[string]alarmstate.Position, len(positions))
+	for ruleID, p := range positions {
+		id, _, _ := strings.Cut(ruleID, "/")
+		known, ok := out[id]
+		if ok && slices.Index(results, p.Result) > slices.Index(results, known.Result) {
+			known, p = p, known
+		}
+		p.CheckedMs = max(p.CheckedMs, known.CheckedMs)
+		out[id] = p
+	}
+	return out
 }
 
 func ruleStatus(spec alarmrule.Spec, p alarmstate.Position, firing int) RuleStatus {
@@ -160,7 +183,7 @@ func (a *Alarms) listRules(ctx context.Context, in *ruleListIn) (*ruleListOut, e
 	var rows []Rule
 	for _, r := range all {
 		onMonitor := in.Monitor == ""
-		for _, c := range r.Spec.Conditions {
+		for _, c := range r.Spec.Each("spec") {
 			onMonitor = onMonitor || c.Monitor == in.Monitor
 		}
 		if onMonitor && (in.Level == "" || string(r.Spec.Level) == in.Level) && (in.State == "" || r.Status.State == in.State) {

@@ -92,7 +92,7 @@ var schemaNames = map[string]string{
 	"dashboard.Variable": "DashboardVariable", "dashboard.Imported": "ImportedDashboard",
 	"dashboards.Question": "ReportQuestion", "dashboards.Answers": "ReportAnswers", "dashboards.Answer": "ReportAnswer", "dashboards.Data": "ReportData", "dashboards.Head": "ReportHead",
 	"dashboards.Row": "ReportRow", "dashboards.Cell": "ReportCell", "dashboards.Line": "ReportLine", "dashboards.Stretch": "ReportStretch", "dashboards.SourceState": "ReportSourceState",
-	"alarmstate.Condition": "JudgedCondition", "alarmrule.Condition": "RuleCondition",
+	"alarmstate.Condition": "JudgedCondition", "alarmrule.Condition": "RuleCondition", "alarmrule.Rule": "PackageRule", "alarmrule.Active": "ActiveTime", "alarmrule.Thresholds": "ClassThresholds",
 	"fielderr.Error": "ErrorDetail", "logrule.Scope": "LogScope",
 }
 

@@ -124,7 +124,7 @@ func (m *Monitors) rulesOf(ctx context.Context, workspace, monitor string) ([]ru
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range spec.Conditions {
+		for _, c := range spec.Each("spec") {
 			if c.Monitor == monitor {
 				rules = append(rules, rule{o.Metadata.Name, spec})
 				break

@@ -175,10 +175,16 @@ func rename(items []item, here []resource.Object) error {
 		}
 	}
 	err := each(items, resource.KindAlarmRule, func(spec *alarmrule.Spec) {
-		for i := range spec.Conditions {
-			if name, ok := copies[key(spec.Conditions[i].Monitor)]; ok {
-				spec.Conditions[i].Monitor = name
+		rename := func(conditions []alarmrule.Condition) {
+			for i := range conditions {
+				if name, ok := copies[key(conditions[i].Monitor)]; ok {
+					conditions[i].Monitor = name
+				}
 			}
+		}
+		rename(spec.Conditions)
+		for _, r := range spec.Rules {
+			rename(r.Conditions)
 		}
 	})
 	if err != nil {

@@ -161,7 +161,7 @@ func wayUp(parents map[string]string, folder string) []string {
 // looks at no others.
 func watches(spec alarmrule.Spec, monitors map[string]bool) (some, all bool) {
 	all = true
-	for _, c := range spec.Conditions {
+	for _, c := range spec.Each("spec") {
 		switch {
 		case c.Monitor == "":
 			all = false // an expression may name any series

@@ -1,12 +1,15 @@
 // Package alarmrule defines what an AlarmRule resource says: which numbers are
 // compared with what, how often, and who hears of it. YAML, HTTP API, console
 // and the alarm tier share it.
+//
+// An AlarmRule is a package of rules with one level, frequency and effective
+// time (spec 05, §10.1). Most packages have one rule, whose conditions stand in
+// the spec itself; others have several in Rules.
 package alarmrule
 
 import (
 	"fmt"
-	"math"
-	"regexp"
+	"iter"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -22,14 +25,27 @@ type Spec struct {
 	Disabled    bool   `json:"disabled,omitempty" yaml:"disabled,omitempty"`
 	// Level is P0 (worst) to P4. Default P2.
 	Level Level `json:"level,omitempty" yaml:"level,omitempty" enum:"P0,P1,P2,P3,P4"`
-	// Every is the check frequency, whole minutes up to a day, aligned to the clock. Default 1m.
-	Every logrule.Duration `json:"every,omitempty" yaml:"every,omitempty" doc:"Check frequency in whole minutes; default 1m"`
+	// Every is the check frequency, whole minutes up to a day, counted from midnight in Timezone. Default 1m.
+	Every logrule.Duration `json:"every,omitempty" yaml:"every,omitempty" doc:"Check frequency in whole minutes, counted from midnight; default 1m"`
+	// Timezone is an IANA name: of midnight, of Active and of comparisons by the clock. Default that of the server.
+	Timezone string `json:"timezone,omitempty" yaml:"timezone,omitempty" doc:"IANA time zone, such as Asia/Shanghai; default that of the server"`
+	// Active is when rules are checked. Default always.
+	Active *Active `json:"active,omitempty" yaml:"active,omitempty" doc:"When rules are checked; default always"`
+
+	// Join, Conditions, For and Of are the one rule of a package that has one.
 	// Join says whether all conditions or any must hold. Default all.
 	Join Join `json:"join,omitempty" yaml:"join,omitempty" enum:"all,any"`
 	// Conditions are 1 to 10. Those on the same grouped monitor are judged key by key.
-	Conditions []Condition `json:"conditions" yaml:"conditions" minItems:"1" maxItems:"10"`
-	// For is how many checks in a row must be true to fire. Default 1.
-	For int `json:"for,omitempty" yaml:"for,omitempty" minimum:"0" maximum:"60" doc:"Consecutive true checks before firing; default 1"`
+	Conditions []Condition `json:"conditions,omitempty" yaml:"conditions,omitempty" maxItems:"10" doc:"1 to 10; or give rules"`
+	// For is how many checks must be true to fire: in a row, or among the last Of. Default 1.
+	For int `json:"for,omitempty" yaml:"for,omitempty" minimum:"0" maximum:"60" doc:"True checks before firing; default 1"`
+	// Of lets For true checks among so many fire. Default: in a row.
+	Of int `json:"of,omitempty" yaml:"of,omitempty" minimum:"0" maximum:"60" doc:"Fire on so many true checks among the last ones; default: in a row"`
+	// Rules are several rules in place of conditions, each with its own state.
+	Rules []Rule `json:"rules,omitempty" yaml:"rules,omitempty" maxItems:"20" doc:"Several rules in place of conditions, each with its own alerts"`
+
+	// NoData raises an alert of its own when the monitors of the rules have had no line for so long. Default never.
+	NoData logrule.Duration `json:"no_data,omitempty" yaml:"no_data,omitempty" doc:"Alert of its own when a monitor has had no lines for so long; default never"`
 	// RecoverAfter is how many checks in a row must be false to recover. Default 2.
 	RecoverAfter int `json:"recover_after,omitempty" yaml:"recover_after,omitempty" minimum:"0" maximum:"60" doc:"Consecutive false checks before recovery; default 2"`
 	// MinCompleteness is the share of agents a window needs to be judged as whole. Default 0.95.
@@ -42,6 +58,20 @@ type Spec struct {
 	RepeatEvery   logrule.Duration `json:"repeat_every,omitempty" yaml:"repeat_every,omitempty" doc:"Send again while firing; default never"`
 	EmergencyText string           `json:"emergency_text,omitempty" yaml:"emergency_text,omitempty" maxLength:"500"`
 	EmergencyLink string           `json:"emergency_link,omitempty" yaml:"emergency_link,omitempty" maxLength:"500"`
+}
+
+// Rule is one rule of a package of several.
+type Rule struct {
+	// Name tells it from others of the package, for good: alerts belong to it.
+	Name       string      `json:"name" yaml:"name" minLength:"1" maxLength:"40" doc:"Unique in the package; alerts belong to it"`
+	Join       Join        `json:"join,omitempty" yaml:"join,omitempty" enum:"all,any"`
+	Conditions []Condition `json:"conditions" yaml:"conditions" minItems:"1" maxItems:"10"`
+	For        int         `json:"for,omitempty" yaml:"for,omitempty" minimum:"0" maximum:"60" doc:"True checks before firing; default 1"`
+	Of         int         `json:"of,omitempty" yaml:"of,omitempty" minimum:"0" maximum:"60" doc:"Fire on so many true checks among the last ones; default: in a row"`
+	// Active narrows that of the package.
+	Active *Active `json:"active,omitempty" yaml:"active,omitempty" doc:"When it is checked, within the effective time of the package"`
+	// Exclusive takes the keys that its filters name away from later rules.
+	Exclusive bool `json:"exclusive,omitempty" yaml:"exclusive,omitempty" doc:"Later rules don't judge the keys that this one's filters name"`
 }
 
 // Level of an alarm, P0 the worst.
@@ -65,56 +95,6 @@ const (
 	Any Join = "any"
 )
 
-// Condition compares one number per object with a threshold. The number comes
-// from a monitor's figure or from a PromQL expression.
-type Condition struct {
-	// Monitor is the name of a LogMonitor of the same workspace. Exclusive with Expr.
-	Monitor string `json:"monitor,omitempty" yaml:"monitor,omitempty"`
-	// Figure of the monitor; empty: its first.
-	Figure string `json:"figure,omitempty" yaml:"figure,omitempty"`
-	// Total judges the total over all keys of a grouped monitor instead of each key.
-	Total bool `json:"total,omitempty" yaml:"total,omitempty"`
-	// Keys narrows the keys: for a group column the values that are judged, exactly.
-	Keys map[string][]string `json:"keys,omitempty" yaml:"keys,omitempty"`
-	// Expr is a PromQL expression; every series of its result is an object.
-	Expr string `json:"expr,omitempty" yaml:"expr,omitempty" maxLength:"4000"`
-	// Op compares the number with Threshold.
-	Op        Op      `json:"op" yaml:"op" enum:"gt,ge,lt,le,eq,ne"`
-	Threshold float64 `json:"threshold" yaml:"threshold"`
-}
-
-// Op is a comparison.
-type Op string
-
-// The comparisons.
-const (
-	GT Op = "gt"
-	GE Op = "ge"
-	LT Op = "lt"
-	LE Op = "le"
-	EQ Op = "eq"
-	NE Op = "ne"
-)
-
-// Holds reports whether v op threshold.
-func (op Op) Holds(v, threshold float64) bool {
-	switch op {
-	case GT:
-		return v > threshold
-	case GE:
-		return v >= threshold
-	case LT:
-		return v < threshold
-	case LE:
-		return v <= threshold
-	case EQ:
-		return v == threshold
-	case NE:
-		return v != threshold
-	}
-	return false
-}
-
 // WithDefaults returns a copy of s with every unset field at its default.
 func (s Spec) WithDefaults() Spec {
 	if s.Level == "" {
@@ -122,12 +102,6 @@ func (s Spec) WithDefaults() Spec {
 	}
 	if s.Every == 0 {
 		s.Every = logrule.Duration(time.Minute)
-	}
-	if s.Join == "" {
-		s.Join = All
-	}
-	if s.For == 0 {
-		s.For = 1
 	}
 	if s.RecoverAfter == 0 {
 		s.RecoverAfter = 2
@@ -138,10 +112,91 @@ func (s Spec) WithDefaults() Spec {
 	if s.Wait == 0 {
 		s.Wait = logrule.Duration(75 * time.Second)
 	}
+	if len(s.Rules) == 0 {
+		only := Rule{Join: s.Join, Conditions: s.Conditions, For: s.For}.withDefaults()
+		s.Join, s.Conditions, s.For = only.Join, only.Conditions, only.For
+	}
+	s.Rules = slices.Clone(s.Rules)
+	for i := range s.Rules {
+		s.Rules[i] = s.Rules[i].withDefaults()
+	}
 	return s
 }
 
-var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+func (r Rule) withDefaults() Rule {
+	if r.Join == "" {
+		r.Join = All
+	}
+	if r.For == 0 {
+		r.For = 1
+	}
+	r.Conditions = slices.Clone(r.Conditions)
+	for i := range r.Conditions {
+		r.Conditions[i] = r.Conditions[i].withDefaults()
+	}
+	return r
+}
+
+// Parts are the rules of the package, each as a spec of one rule, by its name;
+// the one rule of a short spec has none. s has passed WithDefaults.
+func (s Spec) Parts() []Part {
+	if len(s.Rules) == 0 {
+		return []Part{{Spec: s}}
+	}
+	parts := make([]Part, len(s.Rules))
+	for i, r := range s.Rules {
+		one := s
+		one.Rules = nil
+		one.Join, one.Conditions, one.For, one.Of = r.Join, r.Conditions, r.For, r.Of
+		parts[i] = Part{Name: r.Name, Spec: one, Narrow: r.Active}
+		for _, before := range s.Rules[:i] {
+			if before.Exclusive {
+				parts[i].Except = append(parts[i].Except, before.Conditions...)
+			}
+		}
+	}
+	return parts
+}
+
+// Each yields all conditions with their paths below prefix.
+func (s Spec) Each(prefix string) iter.Seq2[string, Condition] {
+	return func(yield func(string, Condition) bool) {
+		for i, c := range s.Conditions {
+			if !yield(fmt.Sprintf("%s.conditions[%d]", prefix, i), c) {
+				return
+			}
+		}
+		for j, r := range s.Rules {
+			for i, c := range r.Conditions {
+				if !yield(fmt.Sprintf("%s.rules[%d].conditions[%d]", prefix, j, i), c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Part is one rule of a package with what it has from the package.
+type Part struct {
+	Name string
+	Spec Spec
+	// Narrow is the rule's own effective time, within that of the package.
+	Narrow *Active
+	// Except are conditions of exclusive rules before it: it does not judge their keys.
+	Except []Condition
+}
+
+// Location is the time zone of s, which has passed Validate.
+func (s Spec) Location() *time.Location {
+	if s.Timezone == "" {
+		return time.Local
+	}
+	loc, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		return time.Local
+	}
+	return loc
+}
 
 // Validate checks s after WithDefaults; every bad field is in the returned
 // fielderr.Errors, with paths below prefix. Whether monitors and channels
@@ -158,12 +213,10 @@ func (s Spec) Validate(prefix string) error {
 	if e := s.Every.D(); e < time.Minute || e > 24*time.Hour || e%time.Minute != 0 {
 		es.Add(at("every"), "bad_frequency", "%s; use whole minutes from 1m to 24h", s.Every)
 	}
-	if s.Join != All && s.Join != Any {
-		es.Add(at("join"), "bad_join", "%q; use all or any", s.Join)
+	if _, err := time.LoadLocation(s.Timezone); err != nil {
+		es.Add(at("timezone"), "bad_timezone", "%q is not an IANA time zone; use a name such as Asia/Shanghai", s.Timezone)
 	}
-	if s.For < 1 || s.For > 60 {
-		es.Add(at("for"), "bad_for", "%d; use 1 to 60 checks", s.For)
-	}
+	s.Active.validate(at("active"), &es)
 	if s.RecoverAfter < 1 || s.RecoverAfter > 60 {
 		es.Add(at("recover_after"), "bad_recover_after", "%d; use 1 to 60 checks", s.RecoverAfter)
 	}
@@ -176,33 +229,50 @@ func (s Spec) Validate(prefix string) error {
 	if s.RepeatEvery != 0 && s.RepeatEvery.D() < time.Minute {
 		es.Add(at("repeat_every"), "bad_repeat", "%s; use 1m or more, or leave it out", s.RepeatEvery)
 	}
-	if len(s.Conditions) < 1 || len(s.Conditions) > 10 {
-		es.Add(at("conditions"), "bad_conditions", "has %d; give 1 to 10", len(s.Conditions))
-	}
-	for i, c := range s.Conditions {
-		if (c.Monitor == "") == (c.Expr == "") {
-			es.Add(at("conditions[%d]", i), "bad_condition", "give either monitor or expr")
-		}
-		if c.Expr != "" && (c.Figure != "" || c.Total || len(c.Keys) > 0) {
-			es.Add(at("conditions[%d]", i), "bad_condition", "figure, total and keys belong to monitor; put them into expr")
-		}
-		if c.Total && len(c.Keys) > 0 {
-			es.Add(at("conditions[%d].keys", i), "bad_condition", "total is over all keys; remove keys or total")
-		}
-		for k, values := range c.Keys {
-			if !labelName.MatchString(logrule.SeriesLabel(k)) || len(values) == 0 {
-				es.Add(at("conditions[%d].keys.%s", i, k), "bad_filter", "give at least one value")
-			}
-		}
-		if !slices.Contains([]Op{GT, GE, LT, LE, EQ, NE}, c.Op) {
-			es.Add(at("conditions[%d].op", i), "bad_comparison", "%q; use gt, ge, lt, le, eq or ne", c.Op)
-		}
-		if math.IsNaN(c.Threshold) || math.IsInf(c.Threshold, 0) {
-			es.Add(at("conditions[%d].threshold", i), "bad_threshold", "%v is not a finite number", c.Threshold)
-		}
+	if d := s.NoData.D(); d != 0 && (d < time.Minute || d > 24*time.Hour || d%time.Minute != 0) {
+		es.Add(at("no_data"), "bad_no_data", "%s; use whole minutes from 1m to 24h, or leave it out", s.NoData)
 	}
 	if len(s.Channels) > 20 {
 		es.Add(at("channels"), "too_many", "has %d; at most 20", len(s.Channels))
 	}
+	switch {
+	case len(s.Rules) == 0:
+		Rule{Join: s.Join, Conditions: s.Conditions, For: s.For, Of: s.Of}.validate(prefix, s, &es)
+	case len(s.Conditions) > 0 || s.Join != "" || s.For != 0 || s.Of != 0:
+		es.Add(at("rules"), "bad_rules", "conditions, join, for and of stand in each of the rules; leave them out beside rules")
+	case len(s.Rules) > 20:
+		es.Add(at("rules"), "too_many", "has %d; at most 20", len(s.Rules))
+	}
+	names := map[string]bool{}
+	for i, r := range s.Rules {
+		if n := utf8.RuneCountInString(r.Name); n < 1 || n > 40 {
+			es.Add(at("rules[%d].name", i), "bad_name", "has %d characters; give 1 to 40", n)
+		} else if names[r.Name] {
+			es.Add(at("rules[%d].name", i), "duplicate_name", "%q is given twice", r.Name)
+		}
+		names[r.Name] = true
+		r.Active.validate(at("rules[%d].active", i), &es)
+		r.validate(at("rules[%d]", i), s, &es)
+	}
 	return es.Err()
+}
+
+func (r Rule) validate(prefix string, s Spec, es *fielderr.Errors) {
+	at := func(format string, args ...any) string { return prefix + "." + fmt.Sprintf(format, args...) }
+	if r.Join != All && r.Join != Any {
+		es.Add(at("join"), "bad_join", "%q; use all or any", r.Join)
+	}
+	if r.For < 1 || r.For > 60 {
+		es.Add(at("for"), "bad_for", "%d; use 1 to 60 checks", r.For)
+	}
+	if r.Of != 0 && (r.Of < r.For || r.Of > 60) {
+		es.Add(at("of"), "bad_for", "%d; use at least for (%d) and at most 60 checks, or leave it out", r.Of, r.For)
+	}
+	if len(r.Conditions) < 1 || len(r.Conditions) > 10 {
+		es.Add(at("conditions"), "bad_conditions", "has %d; give 1 to 10", len(r.Conditions))
+	}
+	for i, c := range r.Conditions {
+		c.validate(at("conditions[%d]", i), es)
+	}
+	r.validateClasses(at("conditions"), es)
 }

@@ -35,6 +35,14 @@ const (
 	EventTest         = "test"
 )
 
+// Kinds of alerts.
+const (
+	KindThreshold = "threshold"
+	KindNoData    = "no_data"
+	KindMatch     = "match"
+	KindTop       = "top"
+)
+
 // Delivery states.
 const (
 	Queued = "queued"
@@ -45,10 +53,22 @@ const (
 // Condition is the outcome of one condition of a rule for one object.
 type Condition struct {
 	// Source is the series or expression that was judged.
-	Source    string   `json:"source"`
-	Op        string   `json:"op"`
-	Threshold float64  `json:"threshold"`
-	Value     *float64 `json:"value" doc:"absent when there was no value"`
+	Source string `json:"source"`
+	// Method says how the number was made of it, over N minutes; empty: it is the current value.
+	Method string `json:"method,omitempty" doc:"How the number was made; absent: the current value"`
+	N      int    `json:"n,omitempty" doc:"Minutes of methods over several"`
+	Op     string `json:"op"`
+	// Threshold is the lowest that counts, where classes of channels have their own.
+	Threshold  float64            `json:"threshold"`
+	Upper      *float64           `json:"upper,omitempty" doc:"Upper bound of between and outside"`
+	Thresholds map[string]float64 `json:"thresholds,omitempty" doc:"By class of channel, where they differ"`
+	// Value is compared with the threshold. Methods that compare make it of Current and Base.
+	Value   *float64 `json:"value" doc:"What was compared with the threshold; absent when there was no value"`
+	Current *float64 `json:"current,omitempty" doc:"The value now, of methods that compare"`
+	Base    *float64 `json:"base,omitempty" doc:"What it was compared with"`
+	// Low and High bound what is usual, for method deviation.
+	Low  *float64 `json:"low,omitempty" doc:"Lower bound of what is usual"`
+	High *float64 `json:"high,omitempty" doc:"Upper bound of what is usual"`
 	// Result is true, false or unknown.
 	Result string `json:"result"`
 	Unit   string `json:"unit,omitempty"`
@@ -72,11 +92,33 @@ type Object struct {
 	RuleID        string            `bun:",pk"`
 	Object        string            `bun:",pk"` // canonical labels
 	Labels        map[string]string `bun:",type:text,notnull"`
-	TrueRun       int               `bun:",notnull"`
-	FalseRun      int               `bun:",notnull"`
-	AlertID       string            `bun:",notnull"` // empty unless firing
-	LastSeenMs    int64             `bun:",notnull"` // last check with a value
-	LastNoticeMs  int64             `bun:",notnull"`
+	// Runs of checks by class of channels, "" where the rule tells none apart.
+	Runs map[string]Run `bun:",type:text,notnull"`
+	// Classes that the alert has reached.
+	Classes  []string `bun:",type:text,notnull"`
+	FalseRun int      `bun:",notnull"`
+	AlertID  string   `bun:",notnull"` // empty unless firing
+	// CountedMs is the check that was counted before its windows had settled.
+	CountedMs    int64 `bun:",notnull"`
+	LastSeenMs   int64 `bun:",notnull"` // last check with a value
+	LastNoticeMs int64 `bun:",notnull"`
+}
+
+// Run is what checks in a row came to, unknown ones left out.
+type Run struct {
+	// True ones up to the last.
+	True int `json:"true,omitempty"`
+	// Last has a bit for each of the last ones, the newest lowest.
+	Last uint64 `json:"last,omitempty"`
+}
+
+// Next is the run after one more check. of is how many Last is to tell of.
+func (r Run) Next(holds bool, of int) Run {
+	r.Last = r.Last << 1 & (1<<of - 1)
+	if !holds {
+		return Run{Last: r.Last}
+	}
+	return Run{True: r.True + 1, Last: (r.Last | 1) & (1<<of - 1)}
 }
 
 // Position is how far a rule has been checked.
@@ -84,7 +126,7 @@ type Position struct {
 	bun.BaseModel `bun:"table:alarm_positions"`
 	RuleID        string `bun:",pk"`
 	CheckedMs     int64  `bun:",notnull"`
-	// Result of the last check: ok, firing, unknown or error.
+	// Result of the last check: ok, firing, unknown, inactive or error.
 	Result string `bun:",notnull"`
 	Detail string `bun:",notnull"`
 }
@@ -105,6 +147,9 @@ type Alert struct {
 	Checks          int               `bun:",notnull" json:"checks" doc:"true checks so far"`
 	Conditions      []Condition       `bun:",type:text,notnull" json:"conditions" doc:"of the last true check"`
 	Message         string            `bun:",notnull" json:"message"`
+	Kind            string            `bun:",notnull" json:"kind" enum:"threshold,no_data,match,top" doc:"What it is about"`
+	Classes         []string          `bun:",type:text,notnull" json:"classes" doc:"Classes of channels whose thresholds were reached; none: the rule does not tell them apart"`
+	StaleMs         int64             `bun:",notnull" json:"stale_ms" doc:"Since when the data does not tell whether it still holds; 0: it does"`
 	AcknowledgedBy  string            `bun:",notnull" json:"acknowledged_by"`
 	AcknowledgedMs  int64             `bun:",notnull" json:"acknowledged_ms"`
 	AcknowledgeNote string            `bun:",notnull" json:"acknowledge_note"`
@@ -129,6 +174,9 @@ type Event struct {
 	Conditions    []Condition       `bun:",type:text,notnull" json:"conditions"`
 	Completeness  float64           `bun:",notnull" json:"completeness"`
 	Message       string            `bun:",notnull" json:"message"`
+	Kind          string            `bun:",notnull" json:"kind" enum:"threshold,no_data,match,top,"`
+	Classes       []string          `bun:",type:text,notnull" json:"classes" doc:"Classes of channels that are told; none: all"`
+	Joined        []string          `bun:",type:text,notnull" json:"joined" doc:"Of these, the ones whose threshold had not been reached before"`
 	EmergencyText string            `bun:",notnull" json:"emergency_text"`
 	EmergencyLink string            `bun:",notnull" json:"emergency_link"`
 	Join          string            `bun:",notnull" json:"join"`
@@ -170,6 +218,10 @@ var Migrations = []meta.Migration{
 		}
 		return nil
 	}},
+	meta.Columns("objects by class", "alarm_objects", []meta.Column{{Name: "runs", Type: meta.MapColumn}, {Name: "classes", Type: meta.ListColumn}, {Name: "counted_ms", Type: meta.IntegerColumn}},
+		[]meta.Column{{Name: "true_run"}}),
+	meta.Columns("alerts by class", "alarm_alerts", []meta.Column{{Name: "kind", Type: meta.TextColumn}, {Name: "classes", Type: meta.ListColumn}, {Name: "stale_ms", Type: meta.IntegerColumn}}, nil),
+	meta.Columns("events by class", "alarm_events", []meta.Column{{Name: "kind", Type: meta.TextColumn}, {Name: "classes", Type: meta.ListColumn}, {Name: "joined", Type: meta.ListColumn}}, nil),
 }
 
 // NewID returns an opaque id with the prefix.

@@ -58,6 +58,8 @@ type Outcome struct {
 
 // Episode is an alert that would have been.
 type Episode struct {
+	// Rule is its name, in packages of several.
+	Rule   string            `json:"rule,omitempty" doc:"Name of the rule, in packages of several"`
 	Labels map[string]string `json:"labels"`
 	// FiredMs is the check that fired; EndedMs that which recovered, 0 while it fires.
 	FiredMs int64 `json:"fired_ms"`
@@ -65,6 +67,8 @@ type Episode struct {
 	// TrueChecks counts checks that held, Notices the messages that would have been sent.
 	TrueChecks int `json:"true_checks" doc:"Checks that held"`
 	Notices    int `json:"notices" doc:"Messages that each channel would have got"`
+	// Classes of channels that it reached; none: the rule tells none apart.
+	Classes []string `json:"classes,omitempty" doc:"Classes of channels that it reached, where they differ"`
 	// Message is that of the moment when it fired.
 	Message string `json:"message"`
 }
@@ -72,8 +76,8 @@ type Episode struct {
 // TracedCheck is a check with what it judged.
 type TracedCheck struct {
 	AtMs int64 `json:"at_ms"`
-	// Result is ok, firing, unknown or error.
-	Result string `json:"result" enum:"ok,firing,unknown,error"`
+	// Result is ok, firing, unknown, inactive or error.
+	Result string `json:"result" enum:"ok,firing,unknown,inactive,error"`
 	Detail string `json:"detail,omitempty" doc:"Why it failed"`
 	// Objects are the first TracedObjects, those that hold before others.
 	Objects []TracedObject `json:"objects" doc:"At most 20, those that hold first"`
@@ -82,6 +86,7 @@ type TracedCheck struct {
 
 // TracedObject is what a check found of an object.
 type TracedObject struct {
+	Rule       string                 `json:"rule,omitempty" doc:"Name of the rule, in packages of several"`
 	Labels     map[string]string      `json:"labels"`
 	Truth      string                 `json:"truth" enum:"true,false,unknown"`
 	Firing     bool                   `json:"firing"`

@@ -66,9 +66,9 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 	rule.Refs = func(spec any) []Ref {
 		var refs []Ref
 		s := spec.(alarmrule.Spec)
-		for i, c := range s.Conditions {
+		for path, c := range s.Each("spec") {
 			if c.Monitor != "" {
-				refs = append(refs, Ref{Field: fmt.Sprintf("spec.conditions[%d].monitor", i), Kind: KindLogMonitor, Name: c.Monitor})
+				refs = append(refs, Ref{Field: path + ".monitor", Kind: KindLogMonitor, Name: c.Monitor})
 			}
 		}
 		for i, name := range s.Channels {
@@ -147,55 +147,4 @@ func keepDestination(old, next any, kept func(string) bool) error {
 		}
 	}
 	return es.Err()
-}
-
-// checkRule checks what a rule says of its monitors, and its expressions.
-func checkRule(look Lookup, s alarmrule.Spec) error {
-	var es fielderr.Errors
-	promql := parser.NewParser(parser.Options{})
-	for i, c := range s.Conditions {
-		at := func(field string) string { return fmt.Sprintf("spec.conditions[%d].%s", i, field) }
-		if c.Expr != "" {
-			expr, err := promql.ParseExpr(c.Expr)
-			if err != nil {
-				es.Add(at("expr"), "bad_expr", "%v", err)
-			} else if t := expr.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
-				es.Add(at("expr"), "bad_expr", "gives a %s; it must give one number per series", t)
-			}
-			continue
-		}
-		found, err := look(KindLogMonitor, c.Monitor)
-		if err != nil {
-			return err
-		}
-		m := found.(logrule.Spec)
-		if m.Type.BySecond() {
-			es.Add(at("monitor"), "alarm_not_supported", "monitor %q is of type %s, which has no alarms; use one by the minute", c.Monitor, m.Type)
-		}
-		if m.Type == logrule.Match {
-			es.Add(at("monitor"), "alarm_of_its_own", "monitor %q is of type match, which has its own alarm; set it there", c.Monitor)
-			continue
-		}
-		figure := func(st logrule.Statistic) bool { return st.Name == c.Figure }
-		if c.Figure != "" && !slices.ContainsFunc(m.Statistics, figure) {
-			es.Add(at("figure"), "bad_figure", "monitor %q has no figure %q; it has %v", c.Monitor, c.Figure, figureNames(m))
-		}
-		if c.Total && len(m.GroupBy) == 0 {
-			es.Add(at("total"), "bad_condition", "monitor %q has no keys; leave total out", c.Monitor)
-		}
-		for key := range c.Keys {
-			if !slices.Contains(m.GroupBy, key) {
-				es.Add(at("keys."+key), "bad_filter", "monitor %q does not group by %q; it groups by %v", c.Monitor, key, m.GroupBy)
-			}
-		}
-	}
-	return es.Err()
-}
-
-func figureNames(m logrule.Spec) []string {
-	names := make([]string, len(m.Statistics))
-	for i, st := range m.Statistics {
-		names[i] = st.Name
-	}
-	return names
 }

@@ -1166,6 +1166,14 @@ export interface components {
         AcknowledgeInBody: {
             note?: string;
         };
+        ActiveTime: {
+            /** @description Dates (2027-01-01) or ranges of dates (2027-02-05..2027-02-12) on which nothing is checked */
+            off?: string[];
+            /** @description Ranges of the week; none: all week */
+            weekly?: components["schemas"]["Weekly"][];
+            /** @description Dates or ranges of dates that count as Mondays, such as Sundays that are worked */
+            work?: string[];
+        };
         Agent: {
             agent_id: string;
             /**
@@ -1258,17 +1266,20 @@ export interface components {
             host: string;
         };
         AlarmRuleSpec: {
+            /** @description When rules are checked; default always */
+            active?: components["schemas"]["ActiveTime"];
             channels?: string[];
-            conditions: components["schemas"]["RuleCondition"][];
+            /** @description 1 to 10; or give rules */
+            conditions?: components["schemas"]["RuleCondition"][];
             description?: string;
             disabled?: boolean;
             emergency_link?: string;
             emergency_text?: string;
-            /** @description Check frequency in whole minutes; default 1m */
+            /** @description Check frequency in whole minutes, counted from midnight; default 1m */
             every?: string;
             /**
              * Format: int64
-             * @description Consecutive true checks before firing; default 1
+             * @description True checks before firing; default 1
              */
             for?: number;
             /** @enum {string} */
@@ -1280,6 +1291,13 @@ export interface components {
              * @description Share of agents a window needs to be judged as whole; default 0.95
              */
             min_completeness?: number;
+            /** @description Alert of its own when a monitor has had no lines for so long; default never */
+            no_data?: string;
+            /**
+             * Format: int64
+             * @description Fire on so many true checks among the last ones; default: in a row
+             */
+            of?: number;
             /**
              * Format: int64
              * @description Consecutive false checks before recovery; default 2
@@ -1287,6 +1305,10 @@ export interface components {
             recover_after?: number;
             /** @description Send again while firing; default never */
             repeat_every?: string;
+            /** @description Several rules in place of conditions, each with its own alerts */
+            rules?: components["schemas"]["PackageRule"][];
+            /** @description IANA time zone, such as Asia/Shanghai; default that of the server */
+            timezone?: string;
             /** @description Name people see */
             title: string;
             /** @description Longest wait for a window to settle; default 75s */
@@ -1302,6 +1324,8 @@ export interface components {
              * @description true checks so far
              */
             checks: number;
+            /** @description Classes of channels whose thresholds were reached; none: the rule does not tell them apart */
+            classes: string[];
             /** @description of the last true check */
             conditions: components["schemas"]["JudgedCondition"][];
             /**
@@ -1310,6 +1334,11 @@ export interface components {
              */
             ended_ms: number;
             id: string;
+            /**
+             * @description What it is about
+             * @enum {string}
+             */
+            kind: "threshold" | "no_data" | "match" | "top";
             level: string;
             message: string;
             object: {
@@ -1318,6 +1347,11 @@ export interface components {
             /** @description name of the AlarmRule */
             rule: string;
             rule_id: string;
+            /**
+             * Format: int64
+             * @description Since when the data does not tell whether it still holds; 0: it does
+             */
+            stale_ms: number;
             /** Format: int64 */
             started_ms: number;
             /** @enum {string} */
@@ -1508,6 +1542,32 @@ export interface components {
         Chosen: {
             names: string[];
         };
+        ClassThresholds: {
+            /** Format: double */
+            chat?: number;
+            /**
+             * Format: double
+             * @description Default that of chat, or of sms
+             */
+            email?: number;
+            /**
+             * Format: double
+             * @description Default that of sms
+             */
+            phone?: number;
+            /**
+             * Format: double
+             * @description Emergency plan
+             */
+            plan?: number;
+            /** Format: double */
+            sms?: number;
+            /**
+             * Format: double
+             * @description Default that of chat, or of sms
+             */
+            webhook?: number;
+        };
         Column: {
             between?: components["schemas"]["BetweenRule"];
             fixed?: components["schemas"]["FixedRule"];
@@ -1677,6 +1737,8 @@ export interface components {
             window_ms: number;
         };
         Episode: {
+            /** @description Classes of channels that it reached, where they differ */
+            classes?: string[];
             /**
              * Format: int64
              * @description Absent: it would fire still
@@ -1693,6 +1755,8 @@ export interface components {
              * @description Messages that each channel would have got
              */
             notices: number;
+            /** @description Name of the rule, in packages of several */
+            rule?: string;
             /**
              * Format: int64
              * @description Checks that held
@@ -1715,6 +1779,8 @@ export interface components {
         };
         Event: {
             alert_id: string;
+            /** @description Classes of channels that are told; none: all */
+            classes: string[];
             /** Format: double */
             completeness: number;
             conditions: components["schemas"]["JudgedCondition"][];
@@ -1724,6 +1790,10 @@ export interface components {
             emergency_text: string;
             id: string;
             join: string;
+            /** @description Of these, the ones whose threshold had not been reached before */
+            joined: string[];
+            /** @enum {string} */
+            kind: "threshold" | "no_data" | "match" | "top" | "";
             level: string;
             message: string;
             object: {
@@ -2018,19 +2088,55 @@ export interface components {
             uses: number;
         };
         JudgedCondition: {
+            /**
+             * Format: double
+             * @description What it was compared with
+             */
+            base?: number;
             /** Format: double */
             completeness: number;
+            /**
+             * Format: double
+             * @description The value now, of methods that compare
+             */
+            current?: number;
+            /**
+             * Format: double
+             * @description Upper bound of what is usual
+             */
+            high?: number;
             /** @description The first of the lines that matched, masked */
             lines?: components["schemas"]["Line"][];
+            /**
+             * Format: double
+             * @description Lower bound of what is usual
+             */
+            low?: number;
+            /** @description How the number was made; absent: the current value */
+            method?: string;
+            /**
+             * Format: int64
+             * @description Minutes of methods over several
+             */
+            n?: number;
             op: string;
             result: string;
             source: string;
             /** Format: double */
             threshold: number;
+            /** @description By class of channel, where they differ */
+            thresholds?: {
+                [key: string]: number;
+            };
             unit?: string;
             /**
              * Format: double
-             * @description absent when there was no value
+             * @description Upper bound of between and outside
+             */
+            upper?: number;
+            /**
+             * Format: double
+             * @description What was compared with the threshold; absent when there was no value
              */
             value: number | null;
         };
@@ -2610,6 +2716,27 @@ export interface components {
             settle_delay_ms: number | null;
             /** Format: int64 */
             windows_open: number;
+        };
+        PackageRule: {
+            /** @description When it is checked, within the effective time of the package */
+            active?: components["schemas"]["ActiveTime"];
+            conditions: components["schemas"]["RuleCondition"][];
+            /** @description Later rules don't judge the keys that this one's filters name */
+            exclusive?: boolean;
+            /**
+             * Format: int64
+             * @description True checks before firing; default 1
+             */
+            for?: number;
+            /** @enum {string} */
+            join?: "all" | "any";
+            /** @description Unique in the package; alerts belong to it */
+            name: string;
+            /**
+             * Format: int64
+             * @description Fire on so many true checks among the last ones; default: in a row
+             */
+            of?: number;
         };
         PageAgent: {
             items: components["schemas"]["Agent"][];
@@ -3239,17 +3366,82 @@ export interface components {
             workspace: string;
         };
         RuleCondition: {
+            /**
+             * Format: double
+             * @description Value that an item must exceed to count (items)
+             */
+            above?: number;
+            /**
+             * Format: int64
+             * @description Days of history that deviation learns from; default 14
+             */
+            days?: number;
+            /** @description By group column the values that are not judged; * stands for any text */
+            exclude_keys?: {
+                [key: string]: string[];
+            };
             expr?: string;
+            /** @description Empty: the monitor's first; completeness: the share of its agents that reported */
             figure?: string;
+            /** @description By group column the values that are judged; * stands for any text, \* for a star */
             keys?: {
                 [key: string]: string[];
             };
+            /**
+             * @description Which number is compared; default current
+             * @enum {string}
+             */
+            method?: "current" | "ring" | "hour" | "day" | "week" | "sum_n" | "avg_n" | "max_n" | "min_n" | "absent_n" | "sum_n_ring" | "sum_n_day" | "sum_n_week" | "avg_n_ring" | "avg_n_day" | "avg_n_week" | "deviation" | "burn_rate" | "items" | "silence";
+            /**
+             * Format: double
+             * @description Below this base the condition is false
+             */
+            min_base?: number;
+            /**
+             * Format: double
+             * @description Below this current value the condition is false
+             */
+            min_current?: number;
             monitor?: string;
+            /**
+             * Format: int64
+             * @description Minutes of methods over several; default 5, of burn_rate 60
+             */
+            n?: number;
+            /**
+             * Format: double
+             * @description Objective of burn_rate in per cent, such as 99.9
+             */
+            objective?: number;
             /** @enum {string} */
-            op: "gt" | "ge" | "lt" | "le" | "eq" | "ne";
-            /** Format: double */
-            threshold: number;
+            op: "gt" | "ge" | "lt" | "le" | "eq" | "ne" | "between" | "outside" | "rise_pct_gt" | "rise_pct_ge" | "fall_pct_gt" | "fall_pct_ge" | "change_pct_gt" | "change_pct_ge" | "rise_gt" | "rise_ge" | "fall_gt" | "fall_ge" | "change_gt" | "change_ge";
+            /**
+             * Format: int64
+             * @description The short window of burn_rate in minutes; default a twelfth of n
+             */
+            short_n?: number;
+            /**
+             * Format: double
+             * @description For all channels; the lower bound of between and outside
+             */
+            threshold?: number;
+            /** @description By class of channel, in place of threshold */
+            thresholds?: components["schemas"]["ClassThresholds"];
             total?: boolean;
+            /**
+             * Format: double
+             * @description Upper bound of between and outside
+             */
+            upper?: number;
+            /** @description Compare with the same time by the clock, where days have 23 or 25 hours */
+            wall_clock?: boolean;
+            /** @description Deviation learns from the same day of the week only */
+            weekly?: boolean;
+            /**
+             * @description What a rise from 0 is as a percentage; default unknown
+             * @enum {string}
+             */
+            zero_base?: "unknown" | "fire";
         };
         RuleInput: {
             /** @description For good: a letter or digit, then letters, digits, dots, hyphens or underscores, at most 63 */
@@ -3274,10 +3466,10 @@ export interface components {
             checked_ms: number;
             detail: string;
             /**
-             * @description unknown: not checked yet, or the data is missing
+             * @description unknown: not checked yet, or the data is missing; inactive: outside its effective time
              * @enum {string}
              */
-            state: "ok" | "firing" | "unknown" | "error" | "disabled";
+            state: "ok" | "firing" | "unknown" | "error" | "inactive" | "disabled";
         };
         Server: {
             address: string;
@@ -3453,7 +3645,7 @@ export interface components {
             /** @description At most 20, those that hold first */
             objects: components["schemas"]["TracedObject"][];
             /** @enum {string} */
-            result: "ok" | "firing" | "unknown" | "error";
+            result: "ok" | "firing" | "unknown" | "inactive" | "error";
         };
         TracedObject: {
             conditions: components["schemas"]["JudgedCondition"][];
@@ -3461,6 +3653,8 @@ export interface components {
             labels: {
                 [key: string]: string;
             };
+            /** @description Name of the rule, in packages of several */
+            rule?: string;
             /** @enum {string} */
             truth: "true" | "false" | "unknown";
         };
@@ -3564,6 +3758,14 @@ export interface components {
             /** @description Signs timestamp and body; write-only */
             secret_key?: string;
             url: string;
+        };
+        Weekly: {
+            /** @description mon to sun; none: every day */
+            days?: string[];
+            /** @description Time of day, as 09:00 */
+            from: string;
+            /** @description Time of day, as 18:00 or 24:00; not after from: on the next day */
+            to: string;
         };
         WindowState: {
             /** Format: int64 */
@@ -6740,7 +6942,7 @@ export interface operations {
                 /** @description Text that must occur */
                 q?: string;
                 level?: "P0" | "P1" | "P2" | "P3" | "P4" | "";
-                state?: "ok" | "firing" | "unknown" | "error" | "disabled" | "";
+                state?: "ok" | "firing" | "unknown" | "error" | "inactive" | "disabled" | "";
                 /** @description Only rules on this monitor */
                 monitor?: string;
             };

@@ -9,10 +9,10 @@ import { usePrefs } from '../app/prefs'
 import { useWorkspace } from '../app/url'
 import { ErrorNote } from '../components/feedback'
 import { Moment } from '../components/time'
-import { exact, short } from '../format/numbers'
+import { short } from '../format/numbers'
 import { spoken } from '../format/times'
 import { useT } from '../i18n'
-import { signs } from './conditions'
+import { JudgedWords } from './conditions'
 
 const spans = { '1h': 3_600_000, '24h': 86_400_000, '7d': 7 * 86_400_000 } as const
 
@@ -63,7 +63,7 @@ function Result({ outcome: o, days }: { outcome: Outcome; days: number }) {
           columns={[
             { title: t('backtest.fired'), render: (_, e) => <Moment at={e.fired_ms} /> },
             { title: t('backtest.lasted'), render: (_, e) => (e.ended_ms ? spoken(`${Math.round((e.ended_ms - e.fired_ms) / 60_000)}m`, language) : <span className="state-error">{t('backtest.still')}</span>) },
-            { title: t('backtest.object'), render: (_, e) => labelText(e.labels, ['app']) || '-' },
+            { title: t('backtest.object'), render: (_, e) => [e.rule, labelText(e.labels, ['app'])].filter(Boolean).join(' · ') || '-' },
             { title: t('backtest.held'), align: 'right', dataIndex: 'true_checks' },
             { title: t('backtest.notices'), align: 'right', dataIndex: 'notices' },
           ]}
@@ -74,12 +74,11 @@ function Result({ outcome: o, days }: { outcome: Outcome; days: number }) {
   )
 }
 
-const states = { ok: 'muted', firing: 'state-error', unknown: 'state-warn', error: 'state-warn' } as const
+const states = { ok: 'muted', firing: 'state-error', unknown: 'state-warn', inactive: 'muted', error: 'state-warn' } as const
 
 /** Trace are checks, the newest first, each with what it found of every object. */
 function Trace({ checks }: { checks: BacktestCheck[] }) {
   const t = useT()
-  const { language } = usePrefs()
   return (
     <Table<BacktestCheck>
       size="small" aria-label={t('backtest.checksTable')} rowKey="at_ms" dataSource={[...checks].reverse()} pagination={{ pageSize: 15, hideOnSinglePage: true, showSizeChanger: false }} scroll={{ x: 'max-content' }}
@@ -93,8 +92,8 @@ function Trace({ checks }: { checks: BacktestCheck[] }) {
               {c.objects.map((o, i) => (
                 <div key={i}>
                   <span className={o.truth === 'true' ? 'state-error' : o.truth === 'unknown' ? 'state-warn' : 'muted'}>{t(`backtest.truth.${o.truth}`)}</span>{' '}
-                  {labelText(o.labels, ['app'])}{' '}
-                  {o.conditions.map((x, j) => <code key={j}>{x.value === undefined ? '–' : exact(x.value, x.unit, language)} {signs[x.op as keyof typeof signs]} {x.threshold}{x.completeness < 1 ? ` (${Math.round(x.completeness * 100)} %)` : ''} </code>)}
+                  {[o.rule, labelText(o.labels, ['app'])].filter(Boolean).join(' · ')}{' '}
+                  {o.conditions.map((x, j) => <code key={j}><JudgedWords condition={x} />{x.completeness < 1 ? ` (${Math.round(x.completeness * 100)} %)` : ''} </code>)}
                 </div>
               ))}
               {c.all > c.objects.length && <span className="muted">{t('backtest.more', { n: c.all - c.objects.length })}</span>}

@@ -2,7 +2,7 @@
 import { DeleteOutlined, EditOutlined, PauseCircleOutlined, PlayCircleOutlined } from '@ant-design/icons'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { Alert, App, Button, Tabs } from 'antd'
-import { lazy, Suspense } from 'react'
+import { lazy, Suspense, type ReactNode } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { del, get, inWorkspace, post } from '../api/client'
 import type { Rule } from '../api/types'
@@ -16,7 +16,7 @@ import { AlertState, Level } from '../components/state'
 import { Ago, TimeBar } from '../components/time'
 import { useT } from '../i18n'
 import { AlertList, EventHistory } from './Alerts'
-import { conditionWords } from './conditions'
+import { conditionWords, partsOf } from './conditions'
 import { RulePreview } from './RulePreview'
 import { ruleState } from './Rules'
 
@@ -73,8 +73,13 @@ export default function RulePage() {
             </Panel>
             <Panel title={t('rule.what')}>
               <Facts items={[
-                [t('rule.conditions'), <span key="c">{d.spec.conditions.map((c, i) => <div key={i}>{i > 0 && <span className="muted">{d.spec.join === 'any' ? t('rule.or') : t('rule.and')} </span>}<code>{conditionWords(c, t)}</code></div>)}</span>],
-                [t('rule.every'), d.spec.every ?? '1m'], [t('rule.for'), t('rule.checks', { n: d.spec.for || 1 })], [t('rule.recoverAfter'), t('rule.checks', { n: d.spec.recover_after || 2 })],
+                ...partsOf(d.spec).map((p): [string, ReactNode] => [p.name || t('rule.conditions'), (
+                  <span key={p.name}>
+                    {p.conditions.map((c, i) => <div key={i}>{i > 0 && <span className="muted">{p.join === 'any' ? t('rule.or') : t('rule.and')} </span>}<code>{conditionWords(c, t)}</code></div>)}
+                    <span className="muted">{p.of ? t('rule.ofChecks', { n: p.for || 1, of: p.of }) : t('rule.checks', { n: p.for || 1 })}</span>
+                  </span>
+                )]),
+                [t('rule.every'), d.spec.every ?? '1m'], [t('rule.recoverAfter'), t('rule.checks', { n: d.spec.recover_after || 2 })],
                 [t('rule.channels'), d.spec.channels?.join(', ')], [t('rule.repeat'), d.spec.repeat_every ?? t('rule.never')], [t('rule.checked'), <Ago key="a" at={d.status?.checked_ms} />], [t('rule.detail'), d.status?.detail],
               ]} />
             </Panel>

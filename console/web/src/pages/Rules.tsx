@@ -12,7 +12,7 @@ import { Page, Panel } from '../components/page'
 import { AlertState, Level } from '../components/state'
 import { Ago } from '../components/time'
 import { useT } from '../i18n'
-import { conditionWords } from './conditions'
+import { conditionsOf, conditionWords } from './conditions'
 
 export function ruleState(r: Rule): string {
   return r.spec.disabled ? 'disabled' : r.status.state
@@ -33,7 +33,7 @@ export default function Rules() {
     { title: t('alert.state'), field: 'state', render: (_, r) => <AlertState state={ruleState(r)} /> },
     { title: t('rule.title'), field: 'title', render: (_, r) => <Link to={`${base}/${r.name}`}>{r.spec.title}</Link> },
     { title: t('monitor.name'), field: 'name', render: (_, r) => <code>{r.name}</code> },
-    { title: t('rule.conditions'), render: (_, r) => <div>{r.spec.conditions.map((c, i) => <div key={i}><code>{conditionWords(c, t)}</code></div>)}</div> },
+    { title: t('rule.conditions'), render: (_, r) => <div>{conditionsOf(r.spec).map((c, i) => <div key={i}><code>{conditionWords(c, t)}</code></div>)}</div> },
     { title: t('rule.firing'), align: 'right', field: 'alerts', render: (_, r) => r.status.alerts },
     { title: t('rule.every'), align: 'right', render: (_, r) => r.spec.every ?? '1m' },
     { title: t('rule.channels'), render: (_, r) => r.spec.channels?.join(', ') || <span className="state-warn">{t('rule.noChannels')}</span> },
@@ -45,7 +45,7 @@ export default function Rules() {
         <>
           <SearchField />
           <Select aria-label={t('rule.level')} style={{ width: 120 }} value={level} onChange={(v) => set({ level: v, page: undefined })} options={[{ value: '', label: t('alerts.allLevels') }, ...['P0', 'P1', 'P2', 'P3', 'P4'].map((l) => ({ value: l, label: l }))]} />
-          <Select aria-label={t('alert.state')} style={{ width: 140 }} value={state} onChange={(v) => set({ state: v, page: undefined })} options={[{ value: '', label: t('alerts.allStates') }, ...(['ok', 'firing', 'unknown', 'error', 'disabled'] as const).map((k) => ({ value: k, label: t(`alert.${k}`) }))]} />
+          <Select aria-label={t('alert.state')} style={{ width: 140 }} value={state} onChange={(v) => set({ state: v, page: undefined })} options={[{ value: '', label: t('alerts.allStates') }, ...(['ok', 'firing', 'unknown', 'error', 'inactive', 'disabled'] as const).map((k) => ({ value: k, label: t(`alert.${k}`) }))]} />
         </>
       }>
         <ListTable list={list} columns={columns} rowKey="id" label={t('nav.rules')} filtered={state !== '' || level !== ''} empty={<Teach title={t('rules.empty')} text={t('rules.empty.text')} image={<NotificationOutlined style={{ fontSize: 48 }} />} action={create} command="pharos apply -f examples/shop/pharos/rules.yaml" />} />

@@ -68,6 +68,7 @@ bench: agent server
 # Long runs; the last figures are in docs/benchmarks.md.
 soak: build
 	PHAROS_SOAK=1 $(GO) test -count=1 -timeout 3h -v -run 'TestExact' ./internal/exact
+	PHAROS_SOAK=1 $(GO) test -count=1 -timeout 1h -v -run 'TestReplicas|TestShardsMove' ./alarm
 
 proto:
 	cd proto && $(GO) tool -modfile=../internal/tools/go.mod buf lint && $(GO) tool -modfile=../internal/tools/go.mod buf generate

@@ -12,7 +12,6 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -40,7 +39,7 @@ type Resources interface {
 	Reveal(ctx context.Context, kind, workspace, name string) (resource.Object, error)
 }
 
-// Options of the alarm tier. All but HTTP, Roots, Now, Language and ConsoleURL are required.
+// Options of the alarm tier. All but HTTP, Roots, Now, Language, ConsoleURL and Lease are required.
 type Options struct {
 	DB        *bun.DB
 	Resources Resources
@@ -56,6 +55,8 @@ type Options struct {
 	Language string
 	// ConsoleURL is the address people reach the console by, for links in notices.
 	ConsoleURL string
+	// Lease is how long a replica that has gone silent keeps its share of the work. Default DefaultLease.
+	Lease time.Duration
 }
 
 // Alarm is the alarm tier.
@@ -64,6 +65,10 @@ type Alarm struct {
 	monitors *monitorIndex
 	gatherer *gatherer
 	words    words
+	// leases are nil where nothing but this process can be at work, as long as Run has not begun.
+	leases *leases
+
+	loading sync.Mutex
 
 	mu    sync.Mutex
 	rules map[string]*rule // by id
@@ -155,6 +160,9 @@ func New(ctx context.Context, o Options) (*Alarm, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Lease == 0 {
+		o.Lease = DefaultLease
+	}
 	if o.Language == "" {
 		o.Language = "en"
 	}
@@ -165,13 +173,23 @@ func New(ctx context.Context, o Options) (*Alarm, error) {
 	if err := meta.Migrate(ctx, o.DB, "alarm_requests", requestMigrations); err != nil {
 		return nil, err
 	}
+	if err := meta.Migrate(ctx, o.DB, "alarm_leases", leaseMigrations); err != nil {
+		return nil, err
+	}
 	monitors := &monitorIndex{}
 	return &Alarm{o: o, monitors: monitors, gatherer: newGatherer(o.Query, monitors, o.Language), words: wordsOf(o.Language), rules: map[string]*rule{}}, nil
 }
 
-// Run checks rules and delivers notices until ctx ends.
+// Run checks rules and delivers notices until ctx ends, as one of the replicas
+// that share the database.
 func (a *Alarm) Run(ctx context.Context) error {
+	a.leases = newLeases(a.o.DB, a.o.Lease)
+	defer a.leave(context.WithoutCancel(ctx))
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		a.leases.keep(ctx, func(err error) { a.o.Logger.Warn("cannot share the work with other replicas", "err", err) }, a.gained)
+		return nil
+	})
 	g.Go(func() error {
 		meta.Watch(ctx, a.o.DB, a.o.Logger, []string{"resources"}, a.load)
 		return nil
@@ -184,6 +202,9 @@ func (a *Alarm) Run(ctx context.Context) error {
 
 // load reads rules and monitors, and closes the alerts of rules that are gone.
 func (a *Alarm) load(ctx context.Context) error {
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	mine := a.heldLeases() // before the rules, so that no other has checked one that is not among them
 	objects, err := a.o.Resources.List(ctx, "LogMonitor", "")
 	if err != nil {
 		return err
@@ -233,7 +254,7 @@ func (a *Alarm) load(ctx context.Context) error {
 	a.mu.Lock()
 	a.rules = rules
 	a.mu.Unlock()
-	return a.closeGone(ctx, rules)
+	return a.closeGone(ctx, rules, mine)
 }
 
 // channelSpec reads a channel with its secrets.
@@ -265,119 +286,4 @@ func (x *monitorIndex) get(workspace, key string) *monitor {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.m[[2]string{workspace, key}]
-}
-
-// catchUp is how far back missed checks are made good after a downtime.
-const catchUp = 15 * time.Minute
-
-// checkLoop looks every second for rules that are due.
-func (a *Alarm) checkLoop(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		a.mu.Lock()
-		var due []*rule
-		for _, r := range a.rules {
-			if next, _ := a.nextCheck(r); next <= a.o.Now().UnixMilli() {
-				due = append(due, r)
-			}
-		}
-		a.mu.Unlock()
-		var g errgroup.Group
-		g.SetLimit(8)
-		for _, r := range due {
-			g.Go(func() error { a.checkRule(ctx, r); return nil })
-		}
-		g.Wait()
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// nextCheck returns the end of the window that r is to be checked at next, and
-// whether checks before it were skipped because they are too long ago.
-func (a *Alarm) nextCheck(r *rule) (ms int64, skipped bool) {
-	now := a.o.Now().UnixMilli()
-	if r.checkedMs == 0 { // a new rule begins with the last window that is over
-		return r.spec.CheckAt(now), false
-	}
-	next := r.spec.NextCheck(r.checkedMs)
-	if oldest := r.spec.CheckAt(now - catchUp.Milliseconds()); next < oldest {
-		return oldest, true
-	}
-	return next, false
-}
-
-// errInactive says that a check is outside the effective time of its rule.
-var errInactive = errors.New("outside the effective time")
-
-// Windows that have not settled early after their end are looked at for what
-// is certain already, again and again.
-const (
-	earlyAfter = 3 * time.Second
-	earlyEvery = 5 * time.Second
-)
-
-// checkRule makes all checks of r that are due, oldest first. A check whose
-// window has not settled is left for later until the rule's wait is over.
-func (a *Alarm) checkRule(ctx context.Context, r *rule) {
-	for ctx.Err() == nil {
-		check, skipped := a.nextCheck(r)
-		now := a.o.Now().UnixMilli()
-		if check > now {
-			return
-		}
-		if skipped {
-			a.o.Logger.Warn("alarm checks skipped, they are too long ago", "rule", r.name, "workspace", r.workspace, "resumed_at", time.UnixMilli(check))
-		}
-		if !r.active(check) {
-			if err := a.record(ctx, r, check, data{}, errInactive); err != nil {
-				a.o.Logger.Error("cannot record alarm check", "rule", r.name, "workspace", r.workspace, "err", err)
-				return
-			}
-			r.checkedMs = check
-			continue
-		}
-		over, p := now >= check+r.spec.Wait.D().Milliseconds(), settled
-		if over {
-			p = asItIs
-		}
-		d, err := a.gatherer.gather(ctx, r, check, p)
-		if errors.Is(err, errNotSettled) {
-			a.checkEarly(ctx, r, check, now)
-			return
-		}
-		if err != nil {
-			if !over {
-				return // compute may be away for a moment
-			}
-			a.o.Logger.Warn("cannot check alarm rule", "rule", r.name, "workspace", r.workspace, "err", err)
-		}
-		if err := a.record(ctx, r, check, d, err); err != nil {
-			a.o.Logger.Error("cannot record alarm check", "rule", r.name, "workspace", r.workspace, "err", err)
-			return
-		}
-		r.checkedMs = check
-	}
-}
-
-// checkEarly looks at a check whose windows have not settled for what can only
-// become more true: a count that is above its threshold need not wait for the
-// last agent.
-func (a *Alarm) checkEarly(ctx context.Context, r *rule, check, now int64) {
-	if now < check+earlyAfter.Milliseconds() || now < r.earlyMs+earlyEvery.Milliseconds() ||
-		!slices.ContainsFunc(r.spec.Conditions, func(c alarmrule.Condition) bool { return c.Op.Above() || c.Op.Below() }) {
-		return
-	}
-	r.earlyMs = now
-	d, err := a.gatherer.gather(ctx, r, check, proofs)
-	if err != nil {
-		return // it is made again when the windows have settled
-	}
-	if err := a.recordEarly(ctx, r, check, d); err != nil {
-		a.o.Logger.Error("cannot record alarm check", "rule", r.name, "workspace", r.workspace, "err", err)
-	}
 }

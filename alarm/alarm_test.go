@@ -305,7 +305,7 @@ func (f *fixture) deliverAll() {
 		}
 	}
 	for name := range names {
-		if err := f.a.deliverChannel(f.t.Context(), "default", name); err != nil {
+		if err := f.a.deliverChannel(f.t.Context(), nil, "default", name); err != nil {
 			f.t.Fatal(err)
 		}
 	}

@@ -65,15 +65,21 @@ func (a *Alarm) deliverLoop(ctx context.Context) {
 		}
 		for _, d := range due {
 			key := [2]string{d.Workspace, d.Channel}
+			of, done, mine := a.use(shardOf(d.Workspace, d.Channel))
+			if !mine {
+				continue
+			}
 			mu.Lock()
 			taken := working[key]
 			working[key] = true
 			mu.Unlock()
 			if taken {
+				done()
 				continue
 			}
 			workers.Go(func() {
-				if err := a.deliverChannel(ctx, d.Workspace, d.Channel); err != nil && ctx.Err() == nil {
+				defer done()
+				if err := a.deliverChannel(ctx, of, d.Workspace, d.Channel); err != nil && ctx.Err() == nil {
 					a.o.Logger.Error("cannot deliver", "channel", d.Channel, "workspace", d.Workspace, "err", err)
 				}
 				mu.Lock()
@@ -94,8 +100,8 @@ const batchSize = 500
 
 // deliverChannel delivers what is due for one channel, the most urgent first
 // and what concerns one alert in its order: a recovery must not overtake a
-// firing that waits to be tried again.
-func (a *Alarm) deliverChannel(ctx context.Context, workspace, name string) error {
+// firing that waits to be tried again. It stops when its lease is lost.
+func (a *Alarm) deliverChannel(ctx context.Context, of *lease, workspace, name string) error {
 	now := a.o.Now().UnixMilli()
 	due, err := a.pending(ctx, workspace, name, "next_ms <= ?", now)
 	if err != nil {
@@ -118,7 +124,7 @@ func (a *Alarm) deliverChannel(ctx context.Context, workspace, name string) erro
 	wait(failed)
 	slices.SortStableFunc(due, func(a, b pending) int { return cmp.Compare(a.level(), b.level()) })
 	spec, specErr := a.channelSpec(ctx, workspace, name)
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && a.stillMine(of) {
 		if due, err = a.queueBehind(ctx, due, waiting); err != nil || len(due) == 0 {
 			return err
 		}
@@ -253,7 +259,11 @@ func (a *Alarm) settle(ctx context.Context, list []pending, answer string, failu
 			d.Error = cut(failure.Error(), 500)
 			a.o.Logger.Warn("cannot deliver notice", "channel", d.Channel, "workspace", d.Workspace, "attempt", d.Attempts, "given_up", d.State == alarmstate.Failed, "err", failure)
 		}
-		_, err := a.o.DB.NewUpdate().Model(d).Column("state", "attempts", "next_ms", "sent_ms", "answer", "error").WherePK().Exec(ctx)
+		q := a.o.DB.NewUpdate().Model(d).Column("state", "attempts", "next_ms", "sent_ms", "answer", "error").WherePK().Where("state = ?", alarmstate.Queued)
+		if failure != nil {
+			q = q.Where("attempts < ?", d.Attempts) // another replica may have tried since
+		}
+		_, err := q.Exec(ctx)
 		if err != nil && ctx.Err() == nil {
 			a.o.Logger.Error("cannot record delivery; it may be sent again", "delivery", d.ID, "err", err)
 		}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -16,45 +18,74 @@ import (
 	"github.com/pharos-stack/pharos/internal/meta"
 )
 
-// record applies the check of r that ends at checkMs: it judges every object
-// and stores new states, events and queued notices in one transaction. A check
-// that is recorded already changes nothing. failure is why the data could not
-// be read; then every object is unknown. errInactive says that it was not to be
-// read: then alerts are closed without a word.
-func (a *Alarm) record(ctx context.Context, r *rule, checkMs int64, d data, failure error) error {
-	channels := a.enabledChannels(ctx, r)
-	return a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		position := alarmstate.Position{RuleID: r.id}
-		err := tx.NewSelect().Model(&position).WherePK().Scan(ctx)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+// record applies checks: it judges every object and stores new states, events
+// and queued notices in one transaction, for checks of other rules as well. A
+// check that is recorded already changes nothing, nor does one of a shard that
+// another replica has by now; those shards are returned. Where the data could
+// not be read every object is unknown; where it was not to be read alerts are
+// closed without a word.
+func (a *Alarm) record(ctx context.Context, list []gathered) (lost map[int]bool, err error) {
+	ids := make([]string, len(list))
+	of := map[int]*lease{}
+	for i, c := range list {
+		ids[i] = c.rule.id
+		if c.lease != nil {
+			of[c.lease.shard] = c.lease
+		}
+	}
+	err = a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if lost, err = fence(ctx, tx, of); err != nil {
 			return err
 		}
-		if position.CheckedMs >= checkMs {
-			return nil
+		var positions []alarmstate.Position
+		if err := tx.NewSelect().Model(&positions).Where("rule_id IN (?)", bun.List(ids)).Scan(ctx); err != nil {
+			return err
 		}
-		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, channels: channels}
-		position = alarmstate.Position{RuleID: r.id, CheckedMs: checkMs, Result: "ok"}
-		switch {
-		case errors.Is(failure, errInactive):
-			position.Result = "inactive"
-			err = c.closeQuietly(ctx)
-		case failure != nil:
-			position.Result, position.Detail = "error", failure.Error()
-		default:
-			position.Result, err = c.run(ctx, d)
+		before := make(map[string]alarmstate.Position, len(positions))
+		for _, p := range positions {
+			before[p.RuleID] = p
 		}
+		stored, err := objectsOf(ctx, tx, ids)
 		if err != nil {
 			return err
 		}
-		_, err = tx.NewInsert().Model(&position).On("CONFLICT (rule_id) DO UPDATE").
+		var after []alarmstate.Position
+		for _, g := range list {
+			if before[g.rule.id].CheckedMs >= g.ms || g.lease != nil && lost[g.lease.shard] {
+				continue
+			}
+			p := alarmstate.Position{RuleID: g.rule.id, CheckedMs: g.ms, Result: "ok"}
+			c := check{alarm: a, rule: g.rule, tx: tx, ms: g.ms, rows: stored[g.rule.id]}
+			switch {
+			case errors.Is(g.failure, errInactive):
+				p.Result = "inactive"
+				err = c.closeQuietly(ctx)
+			case g.failure != nil:
+				p.Result, p.Detail = "error", g.failure.Error()
+			default:
+				p.Result, err = c.run(ctx, g.data)
+			}
+			if err != nil {
+				return err
+			}
+			if g.skipped > 0 {
+				p.Detail = strings.TrimSpace(fmt.Sprintf("%d checks before %s were skipped, they were too long ago. %s", g.skipped, time.UnixMilli(g.ms).UTC().Format(time.RFC3339), p.Detail))
+			}
+			after = append(after, p)
+		}
+		if len(after) == 0 {
+			return nil
+		}
+		_, err = tx.NewInsert().Model(&after).On("CONFLICT (rule_id) DO UPDATE").
 			Set("checked_ms = EXCLUDED.checked_ms, result = EXCLUDED.result, detail = EXCLUDED.detail").Exec(ctx)
 		return err
 	})
+	return lost, err
 }
 
 // recordEarly counts the check of r that ends at checkMs for the objects that
 // hold already, whatever else its windows will get. record counts the others.
-func (a *Alarm) recordEarly(ctx context.Context, r *rule, checkMs int64, d data) error {
+func (a *Alarm) recordEarly(ctx context.Context, r *rule, of *lease, checkMs int64, d data) error {
 	proven := false
 	for key := range d.labels {
 		proven = proven || allTrue(judge(r.spec, d.inputs, key))
@@ -62,18 +93,22 @@ func (a *Alarm) recordEarly(ctx context.Context, r *rule, checkMs int64, d data)
 	if !proven {
 		return nil
 	}
-	channels := a.enabledChannels(ctx, r)
-	return a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+	mine := map[int]*lease(nil)
+	if of != nil {
+		mine = map[int]*lease{of.shard: of}
+	}
+	return a.fenced(ctx, r.id, mine, func(ctx context.Context, tx bun.Tx) error {
 		position := alarmstate.Position{RuleID: r.id}
 		err := tx.NewSelect().Model(&position).WherePK().Scan(ctx)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) || position.CheckedMs >= checkMs {
 			return err
 		}
-		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, channels: channels}
-		objects, err := c.objects(ctx, d)
+		stored, err := objectsOf(ctx, tx, []string{r.id})
 		if err != nil {
 			return err
 		}
+		c := check{alarm: a, rule: r, tx: tx, ms: checkMs, rows: stored[r.id]}
+		objects := c.objects(d)
 		for _, key := range slices.Sorted(maps.Keys(objects)) {
 			o := objects[key]
 			v := judge(r.spec, d.inputs, key)
@@ -117,33 +152,43 @@ func (a *Alarm) enabledChannels(ctx context.Context, r *rule) map[string]channel
 
 // check is one check of a rule while it is being recorded.
 type check struct {
-	alarm    *Alarm
-	rule     *rule
-	tx       bun.Tx
-	ms       int64
-	channels map[string]channel.Spec
-	notices  []alarmstate.Event
+	alarm   *Alarm
+	rule    *rule
+	tx      bun.Tx
+	ms      int64
+	notices []alarmstate.Event
+	rows    []*alarmstate.Object         // of the rule's objects
+	stored  map[string]alarmstate.Object // as they were before the check
 }
 
 // objects are those that are remembered and those that d knows.
-func (c *check) objects(ctx context.Context, d data) (map[string]*alarmstate.Object, error) {
-	var rows []alarmstate.Object
-	if err := c.tx.NewSelect().Model(&rows).Where("rule_id = ?", c.rule.id).Scan(ctx); err != nil {
-		return nil, err
-	}
-	objects := make(map[string]*alarmstate.Object, len(rows))
-	for i := range rows {
-		objects[rows[i].Object] = &rows[i]
+func (c *check) objects(d data) map[string]*alarmstate.Object {
+	objects := make(map[string]*alarmstate.Object, len(c.rows))
+	c.stored = make(map[string]alarmstate.Object, len(c.rows))
+	for _, o := range c.rows {
+		before := *o
+		before.Runs, before.Classes = maps.Clone(o.Runs), slices.Clone(o.Classes)
+		objects[o.Object], c.stored[o.Object] = o, before
 	}
 	addObjects(objects, c.rule.id, d)
-	return objects, nil
+	return objects
+}
+
+// objectsOf reads what is remembered of the objects of rules.
+func objectsOf(ctx context.Context, tx bun.Tx, ruleIDs []string) (map[string][]*alarmstate.Object, error) {
+	var rows []*alarmstate.Object
+	if err := tx.NewSelect().Model(&rows).Where("rule_id IN (?)", bun.List(ruleIDs)).Scan(ctx); err != nil {
+		return nil, err
+	}
+	out := map[string][]*alarmstate.Object{}
+	for _, o := range rows {
+		out[o.RuleID] = append(out[o.RuleID], o)
+	}
+	return out, nil
 }
 
 func (c *check) run(ctx context.Context, d data) (result string, err error) {
-	objects, err := c.objects(ctx, d)
-	if err != nil {
-		return "", err
-	}
+	objects := c.objects(d)
 	result = "ok"
 	for _, key := range slices.Sorted(maps.Keys(objects)) {
 		o := objects[key]
@@ -160,11 +205,7 @@ func (c *check) run(ctx context.Context, d data) (result string, err error) {
 
 // closeQuietly ends alerts when the effective time of their rule is over.
 func (c *check) closeQuietly(ctx context.Context) error {
-	objects, err := c.objects(ctx, data{})
-	if err != nil {
-		return err
-	}
-	for _, o := range objects {
+	for _, o := range c.objects(data{}) {
 		if o.AlertID != "" {
 			if err := c.end(ctx, o, Verdict{}, alarmstate.Closed, alarmstate.EventClosed); err != nil {
 				return err
@@ -226,6 +267,10 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 				return err
 			}
 		}
+	}
+	before, stored := c.stored[o.Object]
+	if forgettable(o) && !stored || !forgettable(o) && stored && reflect.DeepEqual(before, *o) {
+		return nil
 	}
 	if forgettable(o) {
 		_, err := c.tx.NewDelete().Model(o).WherePK().Exec(ctx)
@@ -299,18 +344,19 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 // queue puts the notices of this check into the outbox: for people one message
 // a channel and type for all keys together (ALM-21), for systems one an event.
 func (c *check) queue(ctx context.Context) error {
-	if len(c.notices) == 0 || len(c.channels) == 0 {
+	if len(c.notices) == 0 {
 		return nil
 	}
+	channels := c.alarm.enabledChannels(ctx, c.rule)
 	now := c.alarm.o.Now().UnixMilli()
 	var out []alarmstate.Delivery
-	for _, name := range slices.Sorted(maps.Keys(c.channels)) {
+	for _, name := range slices.Sorted(maps.Keys(channels)) {
 		first := map[string]int{} // event type → place in out
 		for _, e := range c.notices {
-			if !c.channels[name].Tells(e.Level, !calm(e.Type)) {
+			if !channels[name].Tells(e.Level, !calm(e.Type)) {
 				continue
 			}
-			if i, grouped := first[e.Type]; grouped && !c.channels[name].Type.OneEvent() {
+			if i, grouped := first[e.Type]; grouped && !channels[name].Type.OneEvent() {
 				out[i].More = append(out[i].More, e.ID)
 				continue
 			}
@@ -328,8 +374,9 @@ func (c *check) queue(ctx context.Context) error {
 	return meta.Changed(ctx, c.tx, alarmstate.TopicDeliveries)
 }
 
-// closeGone closes the alerts of rules that are disabled or deleted.
-func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
+// closeGone closes the alerts of rules that are disabled or deleted, of the
+// shards that are this process' own.
+func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule, mine map[int]*lease) error {
 	var rows []alarmstate.Object
 	if err := a.o.DB.NewSelect().Model(&rows).Scan(ctx); err != nil {
 		return fmt.Errorf("cannot read alarm objects: %w", err)
@@ -340,7 +387,7 @@ func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
 		if rules[o.RuleID] != nil {
 			continue
 		}
-		err := a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		err := a.fenced(ctx, o.RuleID, mine, func(ctx context.Context, tx bun.Tx) error {
 			if o.AlertID != "" {
 				c := check{alarm: a, tx: tx, ms: now}
 				alert, err := c.alert(ctx, o.AlertID)
@@ -366,7 +413,11 @@ func (a *Alarm) closeGone(ctx context.Context, rules map[string]*rule) error {
 	}
 	for id, p := range positions {
 		if rules[id] == nil {
-			if _, err := a.o.DB.NewDelete().Model(&p).WherePK().Exec(ctx); err != nil {
+			err := a.fenced(ctx, id, mine, func(ctx context.Context, tx bun.Tx) error {
+				_, err := tx.NewDelete().Model(&p).WherePK().Exec(ctx)
+				return err
+			})
+			if err != nil {
 				return fmt.Errorf("cannot forget alarm rule %q: %w", id, err)
 			}
 		}

@@ -16,17 +16,18 @@ import (
 )
 
 type commands struct {
-	Bin      string        `default:"./bin" help:"Directory of pharos and pharos-agent." placeholder:"DIR"`
-	Only     []string      `help:"Only these: pipeline, idle, latency, fleet." enum:"pipeline,idle,latency,fleet" default:"pipeline,idle,latency,fleet"`
-	MB       int           `default:"400" help:"Size of the generated log in MB."`
-	Idle     time.Duration `default:"30s" help:"How long the idle agent is watched."`
-	Agents   int           `default:"1000" help:"Simulated agents."`
-	Keys     int           `default:"100" help:"Keys of each simulated agent."`
-	Fleet    time.Duration `default:"3m" help:"How long the simulated agents deliver."`
-	Pipeline bool          `hidden:"" help:"Internal: be the measured process."`
-	Log      string        `hidden:""`
-	Monitors int           `hidden:""`
-	Rule     string        `hidden:""`
+	Bin          string        `default:"./bin" help:"Directory of pharos and pharos-agent." placeholder:"DIR"`
+	Only         []string      `help:"Only these: pipeline, idle, latency, fleet, alarm." enum:"pipeline,idle,latency,fleet,alarm" default:"pipeline,idle,latency,fleet,alarm"`
+	MB           int           `default:"400" help:"Size of the generated log in MB."`
+	Idle         time.Duration `default:"30s" help:"How long the idle agent is watched."`
+	Agents       int           `default:"1000" help:"Simulated agents."`
+	Keys         int           `default:"100" help:"Keys of each simulated agent."`
+	Fleet        time.Duration `default:"3m" help:"How long the simulated agents deliver."`
+	AlarmMinutes int           `default:"3" help:"Minutes for which 10,000 alarm rules are watched."`
+	Pipeline     bool          `hidden:"" help:"Internal: be the measured process."`
+	Log          string        `hidden:""`
+	Monitors     int           `hidden:""`
+	Rule         string        `hidden:""`
 }
 
 func main() {
@@ -45,7 +46,7 @@ func (c *commands) run(ctx context.Context) error {
 		return measuredPipeline(ctx, c.Log, c.Monitors, c.Rule)
 	}
 	fmt.Printf("%s, %s, %d cores, %s\n\n", time.Now().Format("2006-01-02"), cpuModel(), runtime.NumCPU(), runtime.Version())
-	parts := map[string]func(context.Context) error{"pipeline": c.pipeline, "idle": c.idle, "latency": c.latency, "fleet": c.fleet}
+	parts := map[string]func(context.Context) error{"pipeline": c.pipeline, "idle": c.idle, "latency": c.latency, "fleet": c.fleet, "alarm": c.alarm}
 	for _, name := range c.Only {
 		if err := parts[name](ctx); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

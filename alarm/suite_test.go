@@ -112,7 +112,8 @@ var scenarioSources = map[string]func(m int, put func(key string, n, bad int, ms
 		}
 		return 1
 	},
-	// Half of the agents are missing in some minutes, where half of the lines are.
+	// Half of the agents are missing in some minutes, where half of the lines are. What is left of
+	// late is slow then: the average and the least of a part say nothing of the whole.
 	"lagging": func(m int, put func(string, int, int, float64)) float64 {
 		n, share := 20, 1.0
 		if m >= 5 && m < 9 || m >= 20 && m < 22 || m == 30 {
@@ -123,6 +124,11 @@ var scenarioSources = map[string]func(m int, put func(key string, n, bad int, ms
 		}
 		put("food", n, n/10, float64(n))
 		put("home", n/2, 0, 7)
+		slow := 5.0
+		if m >= 5 && m < 9 {
+			slow = 40
+		}
+		put("late", 6, 0, slow)
 		return share
 	},
 	// Every hour looks the same but for spikes; the days before differ a little.

@@ -217,7 +217,7 @@ func (f *roles) applyRules(log, receiver string) error {
 	items := []map[string]any{resourceOf("Channel", "heard", map[string]any{"title": "heard", "type": "webhook", "webhook": map[string]any{"url": receiver}})}
 	for m := range alarmMonitors {
 		items = append(items, resourceOf("LogMonitor", fmt.Sprintf("m%d", m), map[string]any{"title": fmt.Sprintf("m%d", m), "type": "minute_multi", "paths": []string{log},
-			"time": map[string]any{"format": "normal"}, "columns": []map[string]any{column("k", 2), column("v", 3)}, "group_by": []string{"k"},
+			"time": map[string]any{"format": "normal"}, "columns": []map[string]any{column("k", 1), column("v", 2)}, "group_by": []string{"k"},
 			"statistics": []map[string]any{{"name": "count", "kind": "count"}, {"name": "sum", "kind": "sum", "column": "v"}}}))
 	}
 	for m := range alarmMonitors {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/pharos-stack/pharos/internal/alarmstate"
 	"github.com/pharos-stack/pharos/internal/channel"
-	"github.com/pharos-stack/pharos/internal/meta"
 )
 
 // record applies the check of r that ends at checkMs: it judges every object
@@ -122,7 +121,8 @@ type check struct {
 	tx       bun.Tx
 	ms       int64
 	channels map[string]channel.Spec
-	notices  []alarmstate.Event
+	notices  []alarmstate.Event // for the rule's own channels
+	happened []happening        // for subscriptions and global channels
 }
 
 // objects are those that are remembered and those that d knows.
@@ -293,39 +293,10 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 	if notify {
 		c.notices = append(c.notices, e)
 	}
+	if notify || !calm(eventType) {
+		c.happened = append(c.happened, happening{e, alert.AcknowledgedMs > 0})
+	}
 	return nil
-}
-
-// queue puts the notices of this check into the outbox: for people one message
-// a channel and type for all keys together (ALM-21), for systems one an event.
-func (c *check) queue(ctx context.Context) error {
-	if len(c.notices) == 0 || len(c.channels) == 0 {
-		return nil
-	}
-	now := c.alarm.o.Now().UnixMilli()
-	var out []alarmstate.Delivery
-	for _, name := range slices.Sorted(maps.Keys(c.channels)) {
-		first := map[string]int{} // event type → place in out
-		for _, e := range c.notices {
-			if !c.channels[name].Tells(e.Level, !calm(e.Type)) {
-				continue
-			}
-			if i, grouped := first[e.Type]; grouped && !c.channels[name].Type.OneEvent() {
-				out[i].More = append(out[i].More, e.ID)
-				continue
-			}
-			first[e.Type] = len(out)
-			out = append(out, alarmstate.Delivery{ID: alarmstate.NewID("dlv_"), EventID: e.ID, More: []string{}, AlertID: e.AlertID,
-				Workspace: e.Workspace, Channel: name, State: alarmstate.Queued, CreatedMs: now, NextMs: now})
-		}
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	if _, err := c.tx.NewInsert().Model(&out).Exec(ctx); err != nil {
-		return err
-	}
-	return meta.Changed(ctx, c.tx, alarmstate.TopicDeliveries)
 }
 
 // closeGone closes the alerts of rules that are disabled or deleted.
@@ -387,6 +358,7 @@ func (a *Alarm) expireLoop(ctx context.Context) {
 			a.o.DB.NewDelete().Model((*alarmstate.Delivery)(nil)).Where("created_ms < ?", before),
 			a.o.DB.NewDelete().Model((*request)(nil)).Where("at_ms < ?", a.o.Now().Add(-24*time.Hour).UnixMilli()),
 			a.o.DB.NewDelete().Model((*told)(nil)).Where("at_ms < ?", a.o.Now().Add(-24*time.Hour).UnixMilli()),
+			a.o.DB.NewDelete().Model((*throttle)(nil)).Where("due_ms < ?", a.o.Now().Add(-7*24*time.Hour).UnixMilli()),
 			a.o.DB.NewDelete().Model((*alarmstate.Event)(nil)).Where("time_ms < ?", before),
 			a.o.DB.NewDelete().Model((*alarmstate.Alert)(nil)).Where("state <> ? AND ended_ms < ?", alarmstate.Firing, before),
 		} {

@@ -8,7 +8,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/pharos-stack/pharos/internal/audit"
-	"github.com/pharos-stack/pharos/internal/receiver"
+	"github.com/pharos-stack/pharos/internal/recipient"
 )
 
 // The kinds that say who is told.
@@ -30,36 +30,36 @@ const (
 )
 
 func receiverKinds() []Kind {
-	contact := NewKind[receiver.Contact](KindContact, "con_")
-	contact.Names, contact.NameRule, contact.NameCode = receiver.ContactNames, receiver.ContactNameRule, "contact_name_invalid"
-	contact.Among = among(receiver.CheckContact)
-	group := NewKind[receiver.Group](KindGroup, "grp_")
+	contact := NewKind[recipient.Contact](KindContact, "con_")
+	contact.Names, contact.NameRule, contact.NameCode = recipient.ContactNames, recipient.ContactNameRule, "contact_name_invalid"
+	contact.Among = among(recipient.CheckContact)
+	group := NewKind[recipient.Group](KindGroup, "grp_")
 	group.Refs = func(spec any) []Ref {
-		g := spec.(receiver.Group)
+		g := spec.(recipient.Group)
 		return append(refsTo(KindContact, "spec.contacts", g.Contacts), refsTo(KindChannel, "spec.channels", g.Channels)...)
 	}
 	group.Release = func(spec any, gone Ref) (any, Release) {
 		if gone.Kind != KindContact {
 			return nil, Refuse
 		}
-		return spec.(receiver.Group).Without(gone.Name), Keep
+		return spec.(recipient.Group).Without(gone.Name), Keep
 	}
 	// Who has duty would change without a word if a contact fell out of a rotation: there it is refused.
-	duty := NewKind[receiver.OnCall](KindOnCall, "onc_")
+	duty := NewKind[recipient.OnCall](KindOnCall, "onc_")
 	duty.Refs = func(spec any) []Ref {
-		o := spec.(receiver.OnCall)
+		o := spec.(recipient.OnCall)
 		refs := refsTo(KindContact, "spec.contacts", o.Contacts)
 		for i, v := range o.Overrides {
 			refs = append(refs, Ref{Field: fmt.Sprintf("spec.overrides[%d].contact", i), Kind: KindContact, Name: v.Contact})
 		}
 		return refs
 	}
-	subscription := NewKind[receiver.Subscription](KindSubscription, "sub_")
-	subscription.Among = among(receiver.CheckSubscription)
+	subscription := NewKind[recipient.Subscription](KindSubscription, "sub_")
+	subscription.Among = among(recipient.CheckSubscription)
 	subscription.Refs = func(spec any) []Ref {
 		kinds := map[string]string{"contact": KindContact, "group": KindGroup, "oncall": KindOnCall, "channel": KindChannel,
 			"folder": KindFolder, "monitor": KindLogMonitor, "rule": KindAlarmRule}
-		s := spec.(receiver.Subscription)
+		s := spec.(recipient.Subscription)
 		var refs []Ref
 		for _, of := range []func() (string, string){s.Subscriber, s.Scope} {
 			if field, name := of(); name != "" {

@@ -1,10 +1,10 @@
-// Package receiver defines who is told of alarms: the resources Contact,
+// Package recipient defines who is told of alarms: the resources Contact,
 // NotificationGroup, OnCall and Subscription.
 //
 // It promises that each number and address belongs to one contact, that a
 // subscriber has a scope once, and that who has duty at a moment depends on the
 // schedule and the moment alone.
-package receiver
+package recipient
 
 import (
 	"fmt"

@@ -40,6 +40,7 @@ var (
 // WithDefaults returns a copy of c with number and address in their normal form.
 func (c Contact) WithDefaults() Contact {
 	c.Phone, c.Email = separators.Replace(c.Phone), strings.TrimSpace(c.Email)
+	c.User = strings.ToLower(strings.TrimSpace(c.User)) // as accounts are compared
 	if rest, ok := strings.CutPrefix(c.Phone, "00"); ok {
 		c.Phone = "+" + rest
 	}
@@ -61,6 +62,17 @@ func (c Contact) Validate(prefix string) error {
 		}
 	}
 	return es.Err()
+}
+
+// Masked is c with most of its number and address hidden.
+func (c Contact) Masked() Contact {
+	if n := len(c.Phone); n > 7 {
+		c.Phone = c.Phone[:3] + strings.Repeat("*", n-5) + c.Phone[n-2:]
+	}
+	if at := strings.LastIndexByte(c.Email, '@'); at > 0 {
+		c.Email = string([]rune(c.Email)[:1]) + "***" + c.Email[at:]
+	}
+	return c
 }
 
 // CheckContact refuses what another contact of the workspace has.

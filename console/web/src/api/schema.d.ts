@@ -11132,7 +11132,7 @@ export interface operations {
                 q?: string;
                 /** @description Name of the channel */
                 channel?: string;
-                state?: "queued" | "sent" | "failed" | "";
+                state?: "queued" | "sent" | "failed" | "withheld" | "";
                 event_id?: string;
             };
             header?: never;

@@ -88,7 +88,7 @@ func (w *world) MonitorWindows(_ context.Context, in *pharosv1.MonitorWindowsReq
 	resp := &pharosv1.MonitorWindowsResponse{}
 	for at := in.StartMs; at <= in.EndMs; at += minute {
 		if share, ok := w.completeness[at]; ok {
-			resp.Windows = append(resp.Windows, &pharosv1.WindowState{WindowStartMs: at, WindowMs: minute, Settled: true, Completeness: share})
+			resp.Windows = append(resp.Windows, &pharosv1.WindowState{WindowStartMs: at, WindowMs: minute, Settled: true, Completeness: share, Lines: uint64(len(w.values[at]))})
 		}
 	}
 	return resp, nil

@@ -47,6 +47,8 @@ type data struct {
 	inputs []Input
 	// labels of every object that has a value in some input, by object key.
 	labels map[string]map[string]string
+	// single is set if no input tells objects apart: then there is the empty one, with or without a value.
+	single bool
 }
 
 // gatherer reads what checks are judged on: now, or of the past.
@@ -73,7 +75,7 @@ const (
 
 // gather reads the numbers for the check of rule that ends at checkMs.
 func (g *gatherer) gather(ctx context.Context, r *rule, checkMs int64, p patience) (data, error) {
-	d := data{labels: map[string]map[string]string{}}
+	d := data{labels: map[string]map[string]string{}, single: true}
 	for i, c := range r.spec.Conditions {
 		var in Input
 		var err error
@@ -90,11 +92,13 @@ func (g *gatherer) gather(ctx context.Context, r *rule, checkMs int64, p patienc
 		}
 		for key := range in.Values {
 			d.labels[key] = in.labels[key]
+			d.single = d.single && key == ""
 		}
+		d.single = d.single && !in.keyed
 		d.inputs = append(d.inputs, in)
 	}
 	// The empty object stands for itself only where no condition has named ones.
-	if len(d.labels) > 1 {
+	if !d.single {
 		delete(d.labels, "")
 	}
 	maps.DeleteFunc(d.labels, func(_ string, labels map[string]string) bool { return r.leavesOut(labels) })
@@ -129,7 +133,10 @@ func (g *gatherer) gatherMonitor(ctx context.Context, r *rule, c alarmrule.Condi
 // gatherFigure reads the number of a figure, and what it is compared with.
 func (g *gatherer) gatherFigure(ctx context.Context, r *rule, m *monitor, stat logrule.Statistic, c alarmrule.Condition, start int64, p patience) (Input, error) {
 	f := figureSeries{monitor: m, stat: stat, condition: c}
-	in := Input{Source: f.name(), Unit: stat.Unit, Kind: stat.Kind, absent: f.absent()}
+	in := Input{Source: f.name(), Unit: stat.Unit, Kind: stat.Kind, absent: f.absent(), keyed: len(m.spec.GroupBy) > 0 && !c.Total}
+	if len(c.Keys)+len(c.ExcludeKeys) > 0 {
+		in.filter = new(newKeyFilter(c))
+	}
 	first := start
 	if c.Method.Spans() {
 		first = start - int64(c.N)*minuteMs + m.windowMs()

@@ -68,8 +68,8 @@ func (c chunk) size() int {
 const (
 	// around is how far before and after the same time of day values are learnt from.
 	around = 5 * time.Minute
-	// learnDays is on how many days there must have been values.
-	learnDays = 3
+	// learnDays and learnWeeks are on how many days there must have been values.
+	learnDays, learnWeeks = 3, 2
 	// deviationOfMAD makes a median absolute deviation comparable with a standard
 	// deviation of normally distributed values (Rousseeuw and Croux 1993).
 	deviationOfMAD = 1.4826
@@ -78,7 +78,7 @@ const (
 // usual is what is usual at a time of day: for every object the median of the
 // values around that time on the days before, and as the scale their robust
 // standard deviation, not less than chance or a small share of the median
-// makes. Objects with values on fewer than three days have none. m is nil for
+// makes. Objects with values on too few days have none. m is nil for
 // expressions.
 func (g *gatherer) usual(ctx context.Context, r *rule, m *monitor, f figureSeries, atMs int64) (median, scale map[string]float64, err error) {
 	c := f.condition
@@ -86,9 +86,9 @@ func (g *gatherer) usual(ctx context.Context, r *rule, m *monitor, f figureSerie
 	if m != nil {
 		expr, step, lookback = f.expr(), max(minuteMs, m.windowMs()), 1
 	}
-	every := 1
+	every, least := 1, learnDays
 	if c.Weekly {
-		every = 7
+		every, least = 7, learnWeeks
 	}
 	seen := map[string][]float64{}
 	days := map[string]int{}
@@ -128,7 +128,7 @@ func (g *gatherer) usual(ctx context.Context, r *rule, m *monitor, f figureSerie
 	}
 	median, scale = map[string]float64{}, map[string]float64{}
 	for key, values := range seen {
-		if days[key] >= learnDays {
+		if days[key] >= least {
 			median[key], scale[key] = robust(values, f.stat.Kind)
 		}
 	}

@@ -41,8 +41,12 @@ type Input struct {
 	Lines []alarmstate.Line
 
 	labels map[string]map[string]string
+	// keyed is set if there is an object for each key.
+	keyed bool
 	// absent and baseAbsent are the value of an object without one in complete windows; nil: unknown.
 	absent, baseAbsent *float64
+	// filter is what keys the condition looks at; nil: all.
+	filter *keyFilter
 	// noIsFalse: an expression without a result is its way to say no.
 	noIsFalse bool
 	// partial windows may still change: only what more data can't undo is proven.
@@ -69,6 +73,15 @@ func objectKey(labels map[string]string) string {
 		panic(err) // a map of strings always encodes
 	}
 	return string(text)
+}
+
+// labelsOf are the labels of an object by its key.
+func labelsOf(key string) map[string]string {
+	var labels map[string]string
+	if err := json.Unmarshal([]byte(key), &labels); err != nil {
+		panic(err) // objectKey made it
+	}
+	return labels
 }
 
 // judge evaluates spec for one object. inputs are in the order of the
@@ -154,6 +167,8 @@ func numberOf(c alarmrule.Condition, in Input, object string, minCompleteness fl
 	var has bool
 	if n.now, has = of(in.Values, object); !has {
 		switch {
+		case in.filter != nil && object != "" && !in.filter.passes(labelsOf(object)):
+			return decided(n, False)
 		case whole && in.absent != nil:
 			// In a complete window a count or sum without lines is 0 (spec 05 §3.4).
 			n.now = *in.absent
@@ -416,15 +431,15 @@ func forgettable(o *alarmstate.Object) bool {
 	return true
 }
 
-// addObjects adds those that the data knows. A rule over monitors without keys
-// has its one object even when there is no value.
+// addObjects adds those that the data knows. A rule that tells none apart has
+// its one object even when there is no value.
 func addObjects(objects map[string]*alarmstate.Object, ruleID string, d data) {
 	for key, labels := range d.labels {
 		if objects[key] == nil {
 			objects[key] = &alarmstate.Object{RuleID: ruleID, Object: key, Labels: labels}
 		}
 	}
-	if len(objects) == 0 {
+	if len(objects) == 0 && d.single {
 		objects[""] = &alarmstate.Object{RuleID: ruleID, Labels: map[string]string{}}
 	}
 }

@@ -321,8 +321,8 @@ func (c Condition) validateMethod(at func(string) string, es *fielderr.Errors) {
 	} else if c.Objective != 0 || c.ShortN != 0 {
 		es.Add(at("objective"), "bad_objective", "objective and short_n belong to method burn_rate; leave them out")
 	}
-	if c.Method == Deviation && (c.Days < 3 || c.Days > 28 || c.Weekly && c.Days < 21) {
-		es.Add(at("days"), "bad_days", "%d; use 3 to 28 days, with weekly 21 to 28", c.Days)
+	if c.Method == Deviation && (c.Days < 3 || c.Days > 28 || c.Weekly && c.Days < 14) {
+		es.Add(at("days"), "bad_days", "%d; use 3 to 28 days, with weekly 14 to 28", c.Days)
 	}
 	if c.Method != Deviation && (c.Days != 0 || c.Weekly) {
 		es.Add(at("days"), "bad_days", "days and weekly belong to method deviation; leave them out")

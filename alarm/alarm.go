@@ -27,6 +27,7 @@ import (
 	"github.com/pharos-stack/pharos/internal/channel"
 	"github.com/pharos-stack/pharos/internal/logrule"
 	"github.com/pharos-stack/pharos/internal/meta"
+	"github.com/pharos-stack/pharos/internal/personal"
 	"github.com/pharos-stack/pharos/internal/resource"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
 )
@@ -72,6 +73,8 @@ type Alarm struct {
 
 	mu    sync.Mutex
 	rules map[string]*rule // by id
+	// directories are who can be told, by workspace.
+	directories map[string]*directory
 }
 
 // rule is one rule of an enabled AlarmRule.
@@ -176,6 +179,12 @@ func New(ctx context.Context, o Options) (*Alarm, error) {
 	if err := meta.Migrate(ctx, o.DB, "alarm_leases", leaseMigrations); err != nil {
 		return nil, err
 	}
+	if err := meta.Migrate(ctx, o.DB, "alarm_throttles", throttleMigrations); err != nil {
+		return nil, err
+	}
+	if err := personal.Migrate(ctx, o.DB); err != nil {
+		return nil, err
+	}
 	monitors := &monitorIndex{}
 	return &Alarm{o: o, monitors: monitors, gatherer: newGatherer(o.Query, monitors, o.Language), words: wordsOf(o.Language), rules: map[string]*rule{}}, nil
 }
@@ -250,9 +259,13 @@ func (a *Alarm) load(ctx context.Context) error {
 	for _, r := range rules {
 		r.checkedMs = positions[r.id].CheckedMs
 	}
+	directories, err := a.loadDirectories(ctx)
+	if err != nil {
+		return err
+	}
 	a.monitors.set(index)
 	a.mu.Lock()
-	a.rules = rules
+	a.rules, a.directories = rules, directories
 	a.mu.Unlock()
 	return a.closeGone(ctx, rules, mine)
 }

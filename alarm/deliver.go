@@ -46,6 +46,9 @@ func (p pending) level() string {
 	return p.events[0].Level
 }
 
+// order is within what notices keep their order: one alert and person.
+func (p pending) order(e alarmstate.Event) string { return e.AlertID + " " + p.Contact }
+
 // deliverLoop hands due deliveries to one worker a channel, so that a slow
 // receiver delays no other.
 func (a *Alarm) deliverLoop(ctx context.Context) {
@@ -116,7 +119,7 @@ func (a *Alarm) deliverChannel(ctx context.Context, of *lease, workspace, name s
 		for _, p := range list {
 			for _, e := range p.events {
 				if p.State == alarmstate.Queued && e.AlertID != "" {
-					waiting[e.AlertID] = max(waiting[e.AlertID], p.NextMs)
+					waiting[p.order(e)] = max(waiting[p.order(e)], p.NextMs)
 				}
 			}
 		}
@@ -170,7 +173,7 @@ func (a *Alarm) queueBehind(ctx context.Context, due []pending, waiting map[stri
 	for _, p := range due {
 		until := int64(0)
 		for _, e := range p.events {
-			until = max(until, waiting[e.AlertID])
+			until = max(until, waiting[p.order(e)])
 		}
 		if until == 0 {
 			rest = append(rest, p)
@@ -202,6 +205,10 @@ func (a *Alarm) withEvents(ctx context.Context, rows []alarmstate.Delivery) ([]p
 		out[i].Delivery = d
 		for _, id := range append([]string{d.EventID}, d.More...) {
 			if e, ok := events[id]; ok {
+				if d.HeldBack > 0 && id == d.EventID {
+					e.HeldBack = d.HeldBack
+					e.Message += ", " + fmt.Sprintf(a.words.heldBack, d.HeldBack)
+				}
 				out[i].events = append(out[i].events, e)
 			}
 		}
@@ -279,6 +286,9 @@ func (a *Alarm) send(ctx context.Context, spec channel.Spec, list []pending) (an
 		groups[i] = p.events
 	}
 	d, events, name := list[0].Delivery, groups[0], list[0].Channel
+	if len(d.Targets) > 0 {
+		spec = spec.To(d.Targets)
+	}
 	switch spec.Type {
 	case channel.TypeDingTalk:
 		return a.sendDingTalk(ctx, *spec.DingTalk, a.newNotice(groups...))

@@ -20,7 +20,7 @@ type words struct {
 	acknowledged                            string
 	is, noValue, limit, since, incomplete   string
 	lines                                   string
-	more, digest, emergency, open           string
+	more, heldBack, digest, emergency, open string
 	noData, over, usual, deviations, to     string
 	ops                                     map[string]string
 	// methods of one number, %d minutes in them, and bases of those that compare.
@@ -32,7 +32,7 @@ type words struct {
 var languages = map[string]words{
 	"en": {firing: "firing", repeat: "still firing", recovered: "recovered", closed: "closed", acknowledged: "acknowledged", test: "test",
 		is: "is", noValue: "has no value", limit: "limit", lines: "lines", since: "since", incomplete: "of the agents reported",
-		more: "and %d more", digest: "%d notices", emergency: "What to do", open: "Open in Pharos",
+		more: "and %d more", heldBack: "%d held back", digest: "%d notices", emergency: "What to do", open: "Open in Pharos",
 		noData: "no data", over: "over %d min", usual: "usual", deviations: "deviations", to: "to",
 		rise: "%s above %s", fall: "%s below %s", change: "%s off %s",
 		ops: map[string]string{"gt": "above", "ge": "at or above", "lt": "below", "le": "at or below", "eq": "equal to", "ne": "other than", "between": "between", "outside": "outside"},
@@ -41,7 +41,7 @@ var languages = map[string]words{
 		bases: map[string]string{"ring": "the minute before", "hour": "an hour before", "day": "yesterday", "week": "last week", "deviation": "the usual"}},
 	"zh": {firing: "告警", repeat: "持续告警", recovered: "已恢复", closed: "已关闭", acknowledged: "已认领", test: "测试",
 		is: "为", noValue: "无数据", limit: "阈值", lines: "行", since: "开始于", incomplete: "的采集端已上报",
-		more: "另有 %d 条", digest: "%d 条通知", emergency: "应急预案", open: "在 Pharos 中查看",
+		more: "另有 %d 条", heldBack: "之前降频 %d 次", digest: "%d 条通知", emergency: "应急预案", open: "在 Pharos 中查看",
 		noData: "无数据", over: "近 %d 分钟", usual: "通常", deviations: "倍标准差", to: "至",
 		rise: "高出 %[2]s %[1]s", fall: "低于 %[2]s %[1]s", change: "偏离 %[2]s %[1]s",
 		ops: map[string]string{"gt": "大于", "ge": "大于等于", "lt": "小于", "le": "小于等于", "eq": "等于", "ne": "不等于", "between": "介于", "outside": "超出"},

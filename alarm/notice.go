@@ -70,6 +70,9 @@ func (a *Alarm) newNotice(groups ...[]alarmstate.Event) notice {
 			for _, c := range e.Conditions {
 				parts = append(parts, w.condition(c))
 			}
+			if e.HeldBack > 0 {
+				parts = append(parts, fmt.Sprintf(w.heldBack, e.HeldBack))
+			}
 			it = item{object: formatObject(e.Labels), text: strings.Join(parts, "; "), lines: linesOf(e)}
 		}
 		n.items = append(n.items, it)

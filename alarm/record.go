@@ -15,7 +15,6 @@ import (
 
 	"github.com/pharos-stack/pharos/internal/alarmstate"
 	"github.com/pharos-stack/pharos/internal/channel"
-	"github.com/pharos-stack/pharos/internal/meta"
 )
 
 // record applies checks: it judges every object and stores new states, events
@@ -152,13 +151,14 @@ func (a *Alarm) enabledChannels(ctx context.Context, r *rule) map[string]channel
 
 // check is one check of a rule while it is being recorded.
 type check struct {
-	alarm   *Alarm
-	rule    *rule
-	tx      bun.Tx
-	ms      int64
-	notices []alarmstate.Event
-	rows    []*alarmstate.Object         // of the rule's objects
-	stored  map[string]alarmstate.Object // as they were before the check
+	alarm    *Alarm
+	rule     *rule
+	tx       bun.Tx
+	ms       int64
+	notices  []alarmstate.Event           // for the rule's own channels
+	happened []happening                  // for subscriptions and global channels
+	rows     []*alarmstate.Object         // of the rule's objects
+	stored   map[string]alarmstate.Object // as they were before the check
 }
 
 // objects are those that are remembered and those that d knows.
@@ -338,40 +338,10 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 	if notify {
 		c.notices = append(c.notices, e)
 	}
+	if notify || !calm(eventType) {
+		c.happened = append(c.happened, happening{e, alert.AcknowledgedMs > 0})
+	}
 	return nil
-}
-
-// queue puts the notices of this check into the outbox: for people one message
-// a channel and type for all keys together (ALM-21), for systems one an event.
-func (c *check) queue(ctx context.Context) error {
-	if len(c.notices) == 0 {
-		return nil
-	}
-	channels := c.alarm.enabledChannels(ctx, c.rule)
-	now := c.alarm.o.Now().UnixMilli()
-	var out []alarmstate.Delivery
-	for _, name := range slices.Sorted(maps.Keys(channels)) {
-		first := map[string]int{} // event type → place in out
-		for _, e := range c.notices {
-			if !channels[name].Tells(e.Level, !calm(e.Type)) {
-				continue
-			}
-			if i, grouped := first[e.Type]; grouped && !channels[name].Type.OneEvent() {
-				out[i].More = append(out[i].More, e.ID)
-				continue
-			}
-			first[e.Type] = len(out)
-			out = append(out, alarmstate.Delivery{ID: alarmstate.NewID("dlv_"), EventID: e.ID, More: []string{}, AlertID: e.AlertID,
-				Workspace: e.Workspace, Channel: name, State: alarmstate.Queued, CreatedMs: now, NextMs: now})
-		}
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	if _, err := c.tx.NewInsert().Model(&out).Exec(ctx); err != nil {
-		return err
-	}
-	return meta.Changed(ctx, c.tx, alarmstate.TopicDeliveries)
 }
 
 // closeGone closes the alerts of rules that are disabled or deleted, of the
@@ -438,6 +408,7 @@ func (a *Alarm) expireLoop(ctx context.Context) {
 			a.o.DB.NewDelete().Model((*alarmstate.Delivery)(nil)).Where("created_ms < ?", before),
 			a.o.DB.NewDelete().Model((*request)(nil)).Where("at_ms < ?", a.o.Now().Add(-24*time.Hour).UnixMilli()),
 			a.o.DB.NewDelete().Model((*told)(nil)).Where("at_ms < ?", a.o.Now().Add(-24*time.Hour).UnixMilli()),
+			a.o.DB.NewDelete().Model((*throttle)(nil)).Where("due_ms < ?", a.o.Now().Add(-7*24*time.Hour).UnixMilli()),
 			a.o.DB.NewDelete().Model((*alarmstate.Event)(nil)).Where("time_ms < ?", before),
 			a.o.DB.NewDelete().Model((*alarmstate.Alert)(nil)).Where("state <> ? AND ended_ms < ?", alarmstate.Firing, before),
 		} {

@@ -41,6 +41,7 @@ type payload struct {
 	DurationS     int64                  `json:"duration_s"`
 	Conditions    []alarmstate.Condition `json:"conditions"`
 	Channels      []string               `json:"channels"`
+	HeldBack      int                    `json:"held_back"`
 	Completeness  float64                `json:"completeness"`
 	EmergencyText string                 `json:"emergency_text"`
 	EmergencyLink string                 `json:"emergency_link"`
@@ -65,7 +66,7 @@ func (a *Alarm) newPayload(e alarmstate.Event, channelName string) payload {
 	p := payload{Version: "1", EventID: e.ID, Type: e.Type, AlertID: e.AlertID, Sequence: e.Sequence, Workspace: e.Workspace, Level: e.Level,
 		LevelColor: colour, Title: e.Title, Content: e.Message, Rule: payloadRule{e.RuleID, e.Rule, e.Join}, Object: e.Labels,
 		StartedAt: time.UnixMilli(e.StartedMs).UTC(), OccurredAt: at, DurationS: (e.TimeMs - e.StartedMs) / 1000, Conditions: e.Conditions,
-		Channels: []string{channelName}, Completeness: e.Completeness, EmergencyText: e.EmergencyText, EmergencyLink: e.EmergencyLink,
+		Channels: []string{channelName}, HeldBack: e.HeldBack, Completeness: e.Completeness, EmergencyText: e.EmergencyText, EmergencyLink: e.EmergencyLink,
 		Links: map[string]string{}}
 	if e.Type == alarmstate.EventRecovered {
 		p.RecoveredAt = &at

@@ -23,6 +23,7 @@ import (
 	"github.com/pharos-stack/pharos/console/masking"
 	"github.com/pharos-stack/pharos/console/monitors"
 	"github.com/pharos-stack/pharos/console/prom"
+	"github.com/pharos-stack/pharos/console/receivers"
 	"github.com/pharos-stack/pharos/console/resources"
 	"github.com/pharos-stack/pharos/console/site"
 	"github.com/pharos-stack/pharos/console/templates"
@@ -30,6 +31,7 @@ import (
 	"github.com/pharos-stack/pharos/internal/alarmtrial"
 	"github.com/pharos-stack/pharos/internal/enroll"
 	"github.com/pharos-stack/pharos/internal/meta"
+	"github.com/pharos-stack/pharos/internal/personal"
 	"github.com/pharos-stack/pharos/internal/resource"
 	"github.com/pharos-stack/pharos/internal/secret"
 	pharosv1 "github.com/pharos-stack/pharos/proto/pharos/v1"
@@ -93,7 +95,8 @@ func Migrate(ctx context.Context, db *bun.DB) error {
 	for _, c := range []struct {
 		name  string
 		steps []meta.Migration
-	}{{"access", access.Migrations}, {"idempotency", api.Migrations}, {"alarm", alarmstate.Migrations}, {"favourites", favourites.Migrations}} {
+	}{{"access", access.Migrations}, {"idempotency", api.Migrations}, {"alarm", alarmstate.Migrations}, {"favourites", favourites.Migrations},
+		{"personal", personal.Migrations}} {
 		if err := meta.Migrate(ctx, db, c.name, c.steps); err != nil {
 			return err
 		}
@@ -155,6 +158,7 @@ func (c *Console) routes(o Options) *access.Access {
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources, Query: o.Query, Clock: o.Clock, Try: o.TryRule}).Routes(c.api)
 	dashboards.New(dashboards.Options{Resources: o.Resources, Query: o.Query, Favourites: marked}).Routes(c.api)
 	masking.New(o.Resources).Routes(c.api)
+	receivers.New(receivers.Options{DB: o.DB, Resources: o.Resources, Clock: o.Clock}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,
 		RegisterAddress: agents.Reachable(o.AgentAddress), Clock: o.Clock}).Routes(c.api)

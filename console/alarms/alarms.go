@@ -299,7 +299,7 @@ type deliveryListIn struct {
 	api.InWorkspace
 	api.ListParams
 	Channel string `query:"channel" doc:"Name of the channel"`
-	State   string `query:"state" enum:"queued,sent,failed,"`
+	State   string `query:"state" enum:"queued,sent,failed,withheld,"`
 	EventID string `query:"event_id"`
 }
 type deliveryListOut struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/pharos-stack/pharos/console/api"
+	"github.com/pharos-stack/pharos/internal/recipient"
 	"github.com/pharos-stack/pharos/internal/resource"
 )
 
@@ -115,7 +116,18 @@ func (s *Resources) export(ctx context.Context, in *exportIn) (*exportOut, error
 		return nil, err
 	}
 	out := Export{Items: []Item{}}
+	p, refused := api.Caller(ctx)
+	edits := refused == nil && p.Check(in.Workspace, api.Editor) == nil
 	for _, o := range objects {
+		if o.Kind == resource.KindContact && !edits { // numbers are for those who may edit
+			contact, err := resource.SpecOf[recipient.Contact](o)
+			if err != nil {
+				return nil, err
+			}
+			if o.Spec, err = json.Marshal(contact.Masked()); err != nil {
+				return nil, err
+			}
+		}
 		out.Items = append(out.Items, ItemOf(o))
 	}
 	return &exportOut{Body: out}, nil

@@ -48,6 +48,18 @@ const (
 	Queued = "queued"
 	Sent   = "sent"
 	Failed = "failed" // given up; Error says why
+	// Withheld notices were stopped by a filter; Reason is its name.
+	Withheld = "withheld"
+)
+
+// Reasons to withhold a notice.
+const (
+	ReasonLevel        = "level"        // the subscription or channel is not for this level
+	ReasonThrottled    = "throttled"    // the schedule of an alert that goes on
+	ReasonAcknowledged = "acknowledged" // somebody takes care of it
+	ReasonClass        = "class"        // the threshold of this class of channels was not reached
+	ReasonSwitchedOff  = "switched_off" // by the person
+	ReasonDelegated    = "delegated_to" // the person named by InsteadOf was told
 )
 
 // Condition is the outcome of one condition of a rule for one object.
@@ -180,6 +192,8 @@ type Event struct {
 	EmergencyText string            `bun:",notnull" json:"emergency_text"`
 	EmergencyLink string            `bun:",notnull" json:"emergency_link"`
 	Join          string            `bun:",notnull" json:"join"`
+	// HeldBack is of the delivery that tells the event, not stored with it.
+	HeldBack int `bun:"-" json:"-"`
 }
 
 // Delivery is one notice to one channel: the outbox and its record.
@@ -192,7 +206,7 @@ type Delivery struct {
 	AlertID   string   `bun:",notnull" json:"alert_id"`
 	Workspace string   `bun:",notnull" json:"workspace"`
 	Channel   string   `bun:",notnull" json:"channel"`
-	State     string   `bun:",notnull" json:"state" enum:"queued,sent,failed"`
+	State     string   `bun:",notnull" json:"state" enum:"queued,sent,failed,withheld"`
 	Attempts  int      `bun:",notnull" json:"attempts"`
 	CreatedMs int64    `bun:",notnull" json:"created_ms"`
 	NextMs    int64    `bun:",notnull" json:"next_attempt_ms"`
@@ -200,6 +214,14 @@ type Delivery struct {
 	// Answer is what the receiver said to the last attempt, at most 500 bytes.
 	Answer string `bun:",notnull" json:"answer"`
 	Error  string `bun:",notnull" json:"error"`
+	// Targets take the place of the channel's own recipients: those of Contact.
+	// They are not shown: numbers and addresses are for those who may edit contacts.
+	Targets      []string `bun:",type:text,notnull" json:"-"`
+	Contact      string   `bun:",notnull" json:"contact" doc:"Whom it was for; empty for the channel's own recipients"`
+	InsteadOf    string   `bun:",notnull" json:"instead_of" doc:"The contact for whom this one stands in; of a delegated notice, who was told instead"`
+	Subscription string   `bun:",notnull" json:"subscription" doc:"Name of the subscription that led to it"`
+	Reason       string   `bun:",notnull" json:"reason" enum:"level,throttled,acknowledged,class,switched_off,delegated_to," doc:"Which filter withheld it"`
+	HeldBack     int      `bun:",notnull" json:"held_back" doc:"True checks since the notice before, not told"`
 }
 
 // Migrations of the alarm tables.
@@ -221,6 +243,9 @@ var Migrations = []meta.Migration{
 	meta.Columns("objects by class", "alarm_objects", []meta.Column{{Name: "runs", Type: meta.MapColumn}, {Name: "classes", Type: meta.ListColumn}, {Name: "counted_ms", Type: meta.IntegerColumn}},
 		[]meta.Column{{Name: "true_run"}}),
 	meta.Columns("alerts by class", "alarm_alerts", []meta.Column{{Name: "kind", Type: meta.TextColumn}, {Name: "classes", Type: meta.ListColumn}, {Name: "stale_ms", Type: meta.IntegerColumn}}, nil),
+	meta.Columns("deliveries to contacts", "alarm_deliveries", []meta.Column{{Name: "targets", Type: meta.ListColumn}, {Name: "contact", Type: meta.TextColumn},
+		{Name: "instead_of", Type: meta.TextColumn}, {Name: "subscription", Type: meta.TextColumn}, {Name: "reason", Type: meta.TextColumn},
+		{Name: "held_back", Type: meta.IntegerColumn}}, nil),
 	meta.Columns("events by class", "alarm_events", []meta.Column{{Name: "kind", Type: meta.TextColumn}, {Name: "classes", Type: meta.ListColumn}, {Name: "joined", Type: meta.ListColumn}}, nil),
 }
 

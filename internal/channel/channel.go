@@ -18,9 +18,13 @@ import (
 // Spec is the spec of a Channel resource. The part that Type names is set.
 // Fields tagged secret are write-only: stored encrypted and never returned.
 type Spec struct {
-	Title        string        `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
-	Type         Type          `json:"type" yaml:"type" enum:"dingtalk,wecom,feishu,slack,pagerduty,gateway,aliyun,tencent,twilio,alertmanager,webhook,mail"`
-	Disabled     bool          `json:"disabled,omitempty" yaml:"disabled,omitempty"`
+	Title    string `json:"title" yaml:"title" minLength:"1" maxLength:"64" doc:"Name people see"`
+	Type     Type   `json:"type" yaml:"type" enum:"dingtalk,wecom,feishu,slack,pagerduty,gateway,aliyun,tencent,twilio,alertmanager,webhook,mail"`
+	Disabled bool   `json:"disabled,omitempty" yaml:"disabled,omitempty"`
+	// Global channels hear of every alarm of the workspace.
+	Global bool `json:"global,omitempty" yaml:"global,omitempty" doc:"Gets all alarms of the workspace without a subscription"`
+	// ForContacts channels tell contacts, each by the contact's own number or address.
+	ForContacts  bool          `json:"for_contacts,omitempty" yaml:"for_contacts,omitempty" doc:"Contacts are told through it, by their own number or address"`
 	DingTalk     *DingTalk     `json:"dingtalk,omitempty" yaml:"dingtalk,omitempty"`
 	WeCom        *WeCom        `json:"wecom,omitempty" yaml:"wecom,omitempty"`
 	Feishu       *Feishu       `json:"feishu,omitempty" yaml:"feishu,omitempty"`
@@ -132,6 +136,9 @@ func (s Spec) Validate(prefix string) error {
 	var es fielderr.Errors
 	if n := utf8.RuneCountInString(s.Title); n < 1 || n > 64 {
 		es.Add(prefix+".title", "bad_title", "has %d characters; give 1 to 64", n)
+	}
+	if s.ForContacts && s.Type != TypeMail && s.phones() == nil {
+		es.Add(prefix+".for_contacts", "not_allowed", "contacts have no place in type %s; it is for mail, gateway, aliyun, tencent and twilio", s.Type)
 	}
 	parts := s.parts()
 	var names []string

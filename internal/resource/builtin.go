@@ -81,7 +81,7 @@ func Builtin(compile func(logrule.Spec) error) []Kind {
 	}
 	notice := NewKind[channel.Spec](KindChannel, "chn_")
 	notice.Change = keepDestination
-	return []Kind{NewKind[logrule.MaskingPolicy](KindMasking, "msk_"), folder, monitor, notice, rule, dashboardKind()}
+	return append([]Kind{NewKind[logrule.MaskingPolicy](KindMasking, "msk_"), folder, monitor, notice, rule, dashboardKind()}, receiverKinds()...)
 }
 
 func dashboardKind() Kind {

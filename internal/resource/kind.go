@@ -22,6 +22,8 @@ type Kind struct {
 	// Names matches allowed names; NameRule tells people the rule.
 	Names    *regexp.Regexp
 	NameRule string
+	// NameCode is the code of the error for another name. Default bad_name.
+	NameCode string
 	// Type of the spec.
 	Type reflect.Type
 	// Refs lists the resources of the same workspace that a spec needs.
@@ -37,6 +39,9 @@ type Kind struct {
 	// Among checks a spec beside the others of its kind in the workspace, by
 	// name. It returns fielderr.Errors.
 	Among func(name string, spec any, others map[string]any) error
+	// Release says what becomes of a spec when gone, which it refers to, is
+	// deleted. Nil refuses.
+	Release func(spec any, gone Ref) (next any, how Release)
 	// Filed kinds can stand in folders.
 	Filed bool
 

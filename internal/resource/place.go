@@ -156,6 +156,9 @@ func (s *Store) MergeFolder(ctx context.Context, by audit.Actor, workspace, name
 		if !thenDelete {
 			return nil
 		}
+		if err := s.release(ctx, tx, by, from); err != nil {
+			return err
+		}
 		if _, err := tx.NewDelete().Model(from).WherePK().Exec(ctx); err != nil {
 			return fmt.Errorf("cannot delete folder %q: %w", name, err)
 		}

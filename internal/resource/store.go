@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -254,6 +255,9 @@ func (s *Store) Delete(ctx context.Context, by audit.Actor, kind, workspace, nam
 		if version != 0 && old.Version != version {
 			return fmt.Errorf("%s %q has version %d, not %d: %w", kind, old.Name, old.Version, version, ErrVersionConflict)
 		}
+		if err := s.release(ctx, tx, by, old); err != nil {
+			return err
+		}
 		if err := s.refuseInUse(ctx, tx, old); err != nil {
 			return err
 		}
@@ -386,7 +390,7 @@ func (s *Store) validate(ctx context.Context, db bun.IDB, k Kind, o Object, old 
 		return nil
 	}
 	if !k.Names.MatchString(o.Metadata.Name) {
-		es.Add("metadata.name", "bad_name", "%q is not a name; %s", o.Metadata.Name, k.NameRule)
+		es.Add("metadata.name", cmp.Or(k.NameCode, "bad_name"), "%q is not a name; %s", o.Metadata.Name, k.NameRule)
 	}
 	if err := k.Strict(o.Spec); err != nil {
 		return nil, errors.Join(collect(err), es.Err())

@@ -186,7 +186,8 @@ func parse(source string, text []byte) ([]resource.Object, error) {
 }
 
 // collections are the kinds by the name of their list in the API.
-var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "folders": "Folder", "dashboards": "Dashboard", "masking": "Masking"}
+var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "folders": "Folder", "dashboards": "Dashboard", "masking": "Masking",
+	"contacts": "Contact", "notification_groups": "NotificationGroup", "oncalls": "OnCall", "subscriptions": "Subscription"}
 
 // collection accepts a list's name or a kind.
 func collection(name string) (string, error) {
@@ -195,7 +196,7 @@ func collection(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels, dashboards, folders or masking", name)
+	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels, dashboards, folders, masking, contacts, notification_groups, oncalls or subscriptions", name)
 }
 
 // Get shows resources.

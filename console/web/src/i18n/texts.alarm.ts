@@ -143,6 +143,7 @@ export const alarmTexts = {
   'delivery.failed': ['Given up', '已放弃'],
   'delivery.next': ['next try', '下次尝试'],
   'delivery.queued': ['Waiting', '等待中'],
+  'delivery.withheld': ['withheld', '未通知'],
   'delivery.sent': ['Delivered', '已送达'],
   'delivery.sentAt': ['Delivered', '送达时间'],
   'delivery.state': ['State', '状态'],

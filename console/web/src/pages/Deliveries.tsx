@@ -35,7 +35,7 @@ export default function Deliveries() {
     }
   }
   const columns: Column<Delivery>[] = [
-    { title: t('delivery.state'), render: (_, d) => (d.state === 'sent' ? <State kind="ok">{t('delivery.sent')}</State> : d.state === 'failed' ? <State kind="error">{t('delivery.failed')}</State> : <State kind="clock">{t('delivery.queued')}</State>) },
+    { title: t('delivery.state'), render: (_, d) => (d.state === 'sent' ? <State kind="ok">{t('delivery.sent')}</State> : d.state === 'failed' ? <State kind="error">{t('delivery.failed')}</State> : d.state === 'withheld' ? <State kind="clock">{t('delivery.withheld')} ({d.reason})</State> : <State kind="clock">{t('delivery.queued')}</State>) },
     { title: t('delivery.channel'), render: (_, d) => <code>{d.channel}</code> },
     { title: t('delivery.created'), field: 'created_ms', render: (_, d) => <Ago at={d.created_ms} /> },
     { title: t('delivery.attempts'), align: 'right', dataIndex: 'attempts' },
@@ -50,7 +50,7 @@ export default function Deliveries() {
         <>
           {event && <Button onClick={() => set({ event: undefined })}>{t('delivery.allEvents')}</Button>}
           <Input allowClear style={{ width: 200 }} aria-label={t('delivery.channel')} placeholder={t('delivery.channel')} defaultValue={channel} onPressEnter={(e) => set({ channel: e.currentTarget.value, page: undefined })} onClear={() => set({ channel: undefined })} />
-          <Select aria-label={t('delivery.state')} style={{ width: 140 }} value={state} onChange={(v) => set({ state: v, page: undefined })} options={[{ value: '', label: t('delivery.all') }, ...(['sent', 'queued', 'failed'] as const).map((s) => ({ value: s, label: t(`delivery.${s}`) }))]} />
+          <Select aria-label={t('delivery.state')} style={{ width: 140 }} value={state} onChange={(v) => set({ state: v, page: undefined })} options={[{ value: '', label: t('delivery.all') }, ...(['sent', 'queued', 'failed', 'withheld'] as const).map((s) => ({ value: s, label: t(`delivery.${s}`) }))]} />
         </>
       }>
         <ListTable list={list} columns={columns} rowKey="id" label={t('nav.deliveries')} filtered={state !== '' || channel !== '' || event !== ''}

@@ -14,7 +14,7 @@ func TestBacktest(t *testing.T) {
 	c.want(201, "POST", ws+"/monitors", rowTopBody)
 	const end = 100 * 60_000
 	i.query.set(func(f *fakeQuery) {
-		s := &pharosv1.QuerySeries{Labels: map[string]string{"__name__": "fees:max", "app": "default"}}
+		s := &pharosv1.QuerySeries{Labels: map[string]string{"__name__": "fees:max", "app": "default", "station": "north", "host": "h1"}}
 		windows := &pharosv1.MonitorWindowsResponse{SettledUntilMs: end}
 		for at := int64(0); at < end; at += 60_000 {
 			s.TimesMs, s.Values = append(s.TimesMs, at), append(s.Values, float64(at/60_000%10))

@@ -98,8 +98,12 @@ func (a *Alarm) deliverLoop(ctx context.Context) {
 	}
 }
 
-// batchSize bounds what a worker reads at once.
-const batchSize = 500
+const (
+	// batchSize bounds what a worker reads at once.
+	batchSize = 500
+	// sendAtOnce bounds the requests to one channel at a time.
+	sendAtOnce = 8
+)
 
 // deliverChannel delivers what is due for one channel, the most urgent first
 // and what concerns one alert in its order: a recovery must not overtake a
@@ -127,6 +131,7 @@ func (a *Alarm) deliverChannel(ctx context.Context, of *lease, workspace, name s
 	wait(failed)
 	slices.SortStableFunc(due, func(a, b pending) int { return cmp.Compare(a.level(), b.level()) })
 	spec, specErr := a.channelSpec(ctx, workspace, name)
+	atOnce := 1 // until the receiver has shown that it does well
 	for ctx.Err() == nil && a.stillMine(of) {
 		if due, err = a.queueBehind(ctx, due, waiting); err != nil || len(due) == 0 {
 			return err
@@ -134,9 +139,14 @@ func (a *Alarm) deliverChannel(ctx context.Context, of *lease, workspace, name s
 		n, hold := 1, time.Duration(0)
 		switch {
 		case specErr != nil:
-			a.settle(ctx, due[:1], "", specErr)
+			a.settle(ctx, outcome{list: due[:1], failure: specErr})
 		case len(due[0].events) == 0:
-			a.settle(ctx, due[:1], "", permanent{fmt.Errorf("the event %q is gone", due[0].EventID)})
+			a.settle(ctx, outcome{list: due[:1], failure: permanent{fmt.Errorf("the event %q is gone", due[0].EventID)}})
+		case spec.Type.OneEvent():
+			n = together(due, atOnce)
+			if hold = a.deliverEach(ctx, spec, due[:n]); hold == 0 {
+				atOnce = sendAtOnce
+			}
 		default:
 			n, hold, err = a.take(ctx, spec.Type, due)
 			if err != nil {
@@ -232,50 +242,104 @@ func (a *Alarm) postpone(ctx context.Context, untilMs int64, list ...pending) er
 	return nil
 }
 
+// together returns how many of due may be told at a time: those that are first
+// of their alerts and people, at most limit.
+func together(due []pending, limit int) int {
+	told := map[string]bool{}
+	for n, p := range due {
+		if n == limit || len(p.events) == 0 || slices.ContainsFunc(p.events, func(e alarmstate.Event) bool { return told[p.order(e)] }) {
+			return n
+		}
+		for _, e := range p.events {
+			told[p.order(e)] = true
+		}
+	}
+	return len(due)
+}
+
+// outcome is what became of one request, which told the deliveries of list.
+type outcome struct {
+	list    []pending
+	answer  string
+	failure error
+}
+
 // deliver tells deliveries in one request and records its outcome. It returns
 // how long the channel is to be left alone.
 func (a *Alarm) deliver(ctx context.Context, spec channel.Spec, list []pending) time.Duration {
 	answer, err := a.send(ctx, spec, list)
-	return a.settle(ctx, list, answer, err)
+	return a.settle(ctx, outcome{list, answer, err})
 }
 
-// settle records the outcome of one attempt and returns how long the channel
+// deliverEach is deliver with a request for each, all at a time.
+func (a *Alarm) deliverEach(ctx context.Context, spec channel.Spec, list []pending) time.Duration {
+	outcomes := make([]outcome, len(list))
+	var requests sync.WaitGroup
+	for i := range list {
+		requests.Go(func() {
+			one := list[i : i+1]
+			answer, err := a.send(ctx, spec, one)
+			outcomes[i] = outcome{one, answer, err}
+		})
+	}
+	requests.Wait()
+	return a.settle(ctx, outcomes...)
+}
+
+// settle records outcomes in one transaction and returns how long their channel
 // is to be left alone.
-func (a *Alarm) settle(ctx context.Context, list []pending, answer string, failure error) (hold time.Duration) {
+func (a *Alarm) settle(ctx context.Context, outcomes ...outcome) (hold time.Duration) {
 	if ctx.Err() != nil {
 		return 0 // not counted: it is made again after the restart
 	}
 	now := a.o.Now()
-	var asked *busy
-	if errors.As(failure, &asked) {
-		hold = max(asked.after, retryAfter[0])
+	for _, o := range outcomes {
+		var asked *busy
+		if errors.As(o.failure, &asked) {
+			hold = max(hold, asked.after, retryAfter[0])
+		}
 	}
-	for i := range list {
-		d := &list[i].Delivery
-		d.Attempts++
-		d.Answer, d.Error = cut(answer, 500), ""
-		switch {
-		case failure == nil:
-			d.State, d.SentMs = alarmstate.Sent, now.UnixMilli()
-		case errors.As(failure, new(permanent)) || d.Attempts > len(retryAfter):
-			d.State = alarmstate.Failed
-		default:
-			d.NextMs = now.Add(max(hold, retryAfter[d.Attempts-1])).UnixMilli()
+	err := a.o.DB.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		for _, o := range outcomes {
+			for i := range o.list {
+				if err := a.settleOne(ctx, tx, &o.list[i].Delivery, o, now, hold); err != nil {
+					return err
+				}
+			}
 		}
-		if failure != nil {
-			d.Error = cut(failure.Error(), 500)
-			a.o.Logger.Warn("cannot deliver notice", "channel", d.Channel, "workspace", d.Workspace, "attempt", d.Attempts, "given_up", d.State == alarmstate.Failed, "err", failure)
-		}
-		q := a.o.DB.NewUpdate().Model(d).Column("state", "attempts", "next_ms", "sent_ms", "answer", "error").WherePK().Where("state = ?", alarmstate.Queued)
-		if failure != nil {
-			q = q.Where("attempts < ?", d.Attempts) // another replica may have tried since
-		}
-		_, err := q.Exec(ctx)
-		if err != nil && ctx.Err() == nil {
-			a.o.Logger.Error("cannot record delivery; it may be sent again", "delivery", d.ID, "err", err)
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		for _, o := range outcomes {
+			for _, p := range o.list {
+				a.o.Logger.Error("cannot record delivery; it may be sent again", "delivery", p.ID, "err", err)
+			}
 		}
 	}
 	return hold
+}
+
+func (a *Alarm) settleOne(ctx context.Context, tx bun.Tx, d *alarmstate.Delivery, o outcome, now time.Time, hold time.Duration) error {
+	d.Attempts++
+	d.Answer, d.Error = cut(o.answer, 500), ""
+	switch {
+	case o.failure == nil:
+		d.State, d.SentMs = alarmstate.Sent, now.UnixMilli()
+	case errors.As(o.failure, new(permanent)) || d.Attempts > len(retryAfter):
+		d.State = alarmstate.Failed
+	default:
+		d.NextMs = now.Add(max(hold, retryAfter[d.Attempts-1])).UnixMilli()
+	}
+	if o.failure != nil {
+		d.Error = cut(o.failure.Error(), 500)
+		a.o.Logger.Warn("cannot deliver notice", "channel", d.Channel, "workspace", d.Workspace, "attempt", d.Attempts, "given_up", d.State == alarmstate.Failed, "err", o.failure)
+	}
+	q := tx.NewUpdate().Model(d).Column("state", "attempts", "next_ms", "sent_ms", "answer", "error").WherePK().Where("state = ?", alarmstate.Queued)
+	if o.failure != nil {
+		q = q.Where("attempts < ?", d.Attempts) // another replica may have tried since
+	}
+	_, err := q.Exec(ctx)
+	return err
 }
 
 // send makes one message of deliveries, several for channels with a pace only,

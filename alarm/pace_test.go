@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -280,5 +282,54 @@ func TestUrgentNoticesKeepToTheLimitToo(t *testing.T) {
 	}
 	if n := f.count(alarmstate.Sent); n != 90 {
 		t.Errorf("%d of 90 were sent", n)
+	}
+}
+
+// A slow receiver's notices of different alerts are under way together, those of
+// one alert one after the other.
+func TestNoticesOfDifferentAlertsGoTogether(t *testing.T) {
+	var mu sync.Mutex
+	waiting, most, sent := map[string]bool{}, 0, 0
+	all := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var p payload
+		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+			t.Error(err)
+			return
+		}
+		mu.Lock()
+		if waiting[p.AlertID] {
+			t.Errorf("two notices of %s at a time", p.AlertID)
+		}
+		waiting[p.AlertID] = true
+		if sent++; len(waiting) > most {
+			most = len(waiting)
+		}
+		if len(waiting) == sendAtOnce {
+			close(all)
+		}
+		first := sent == 1
+		mu.Unlock()
+		if !first { // the first goes alone, to see how the receiver does
+			select {
+			case <-all:
+			case <-r.Context().Done():
+			}
+		}
+		mu.Lock()
+		delete(waiting, p.AlertID)
+		mu.Unlock()
+	}))
+	t.Cleanup(server.Close)
+	w := newWorld()
+	w.set("Channel", "chn_1", "hook", channel.Spec{Type: channel.TypeWebhook, Webhook: &channel.Webhook{URL: server.URL}})
+	f := newFixture(t, w)
+	for i := range sendAtOnce + 1 {
+		f.notifyOf("hook", "P1", "began", fmt.Sprintf("alt_%d", i), alarmstate.EventFiring)
+	}
+	f.notifyOf("hook", "P1", "over", fmt.Sprintf("alt_%d", sendAtOnce), alarmstate.EventRecovered)
+	f.deliverAll()
+	if most != sendAtOnce || f.count(alarmstate.Sent) != sendAtOnce+2 {
+		t.Fatalf("%d at a time, %d sent", most, f.count(alarmstate.Sent))
 	}
 }

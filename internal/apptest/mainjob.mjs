@@ -235,6 +235,15 @@ async function job({ page, say, http, log, secret, receiver, writer, password })
   const who = region('Name and notices')
   await label('Title', who).fill('Payments fail')
   await choose(page, label('Channels', who), 'local_robot')
+  // On the past first: it would have fired.
+  const past = region('On the past')
+  await until('the rule would have fired', 100, async () => {
+    await button('Try it', past).click()
+    await until('the trial ends', 20, async () => /\d+ checks of \d+ objects/.test(await past.innerText()))
+    return /\d+ alerts/.test(await past.innerText())
+  })
+  must(receiver.got.every((g) => !g.title.toLowerCase().includes('firing')), 'the trial told somebody')
+  say(`the rule was tried on the past: ${/\d+ alerts.*/.exec(await past.innerText())[0]}`)
   const before = receiver.got.length
   await button('Create rule').click()
   await page.waitForURL(/rules\/payments_fail(\?|$)/)
@@ -245,11 +254,20 @@ async function job({ page, say, http, log, secret, receiver, writer, password })
   await page.getByRole('link', { name: 'Payments fail' }).or(page.getByText('Payments fail')).first().waitFor()
   say(`firing notice arrived, rightly signed: ${firing.title}`)
 
+  // Somebody takes care of it.
+  await button('Acknowledge').first().click()
+  await label('Note, such as what you are doing', page.getByRole('dialog')).fill('I look into the payments')
+  await button('Acknowledge', page.getByRole('dialog')).click()
+  await page.getByRole('dialog').waitFor({ state: 'hidden' })
+  await page.getByRole('cell').filter({ hasText: 'admin' }).first().waitFor()
+  say('alert acknowledged')
+
   writer.send({ mend: true })
   const after = receiver.got.length
   const recovered = await receiver.next('recovered', 150, after)
   must(recovered.text.includes('Payments fail'), 'the notice does not name the rule: ' + recovered.text)
   await page.goto(`http://${http}/w/default/alerts?tab=history`)
-  await until('recovery in the history', 20, async () => /Recovered/.test(await page.locator('#main').innerText()))
+  const history = page.locator('#main')
+  for (const what of ['Recovered', 'Acknowledged', 'Firing']) await until(`"${what}" in the history`, 20, async () => (await history.innerText()).includes(what))
   say(`recovery notice arrived, rightly signed: ${recovered.title}`)
 }

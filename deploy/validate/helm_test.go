@@ -27,6 +27,7 @@ type manifests struct {
 	services map[string]corev1.Service
 	sets     map[string]appsv1.StatefulSet
 	daemons  map[string]appsv1.DaemonSet
+	deploys  map[string]appsv1.Deployment
 }
 
 var separator = regexp.MustCompile(`(?m)^---\s*$`)
@@ -35,22 +36,11 @@ var separator = regexp.MustCompile(`(?m)^---\s*$`)
 // document; a field that Kubernetes does not know, or one given twice, fails.
 func render(t *testing.T, values map[string]any) manifests {
 	t.Helper()
-	chart, err := loader.Load(filepath.Join(root, "deploy", "helm", "pharos"))
+	files, err := files(t, values)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := chart.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	all, err := chartutil.ToRenderValues(chart, values, chartutil.ReleaseOptions{Name: "watch", Namespace: "ops", IsInstall: true, Revision: 1}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := (engine.Engine{Strict: true}).Render(chart, all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := manifests{map[string]corev1.Secret{}, map[string]corev1.Service{}, map[string]appsv1.StatefulSet{}, map[string]appsv1.DaemonSet{}}
+	m := manifests{map[string]corev1.Secret{}, map[string]corev1.Service{}, map[string]appsv1.StatefulSet{}, map[string]appsv1.DaemonSet{}, map[string]appsv1.Deployment{}}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if filepath.Ext(name) != ".yaml" {
 			continue
@@ -92,12 +82,48 @@ func render(t *testing.T, values map[string]any) manifests {
 				var o appsv1.DaemonSet
 				decode(&o)
 				m.daemons[o.Name] = o
+			case "apps/v1 Deployment":
+				var o appsv1.Deployment
+				decode(&o)
+				m.deploys[o.Name] = o
 			default:
 				t.Fatalf("%s: no check is known for %s %s", name, kind.APIVersion, kind.Kind)
 			}
 		}
 	}
 	return m
+}
+
+// files are the chart's templates filled in with values.
+func files(t *testing.T, values map[string]any) (map[string]string, error) {
+	t.Helper()
+	chart, err := loader.Load(filepath.Join(root, "deploy", "helm", "pharos"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := chart.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	all, err := chartutil.ToRenderValues(chart, values, chartutil.ReleaseOptions{Name: "watch", Namespace: "ops", IsInstall: true, Revision: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return (engine.Engine{Strict: true}).Render(chart, all)
+}
+
+func TestAlarmReplicasShareDatabaseAndKey(t *testing.T) {
+	for values, want := range map[string]string{
+		"alarm: {replicas: 1}": "server.database",
+		"server: {database: 'postgres://pharos:pw@pg/pharos'}\nalarm: {replicas: 1}": "server.secretKey",
+	} {
+		var v map[string]any
+		if err := yaml.Unmarshal([]byte(values), &v); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := files(t, v); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want one that names %s", values, err, want)
+		}
+	}
 }
 
 func TestHelmChart(t *testing.T) {
@@ -117,8 +143,8 @@ func TestHelmChart(t *testing.T) {
 			if again := render(t, nil).secrets["watch-server"].StringData; again["cluster-key"] == secret["cluster-key"] {
 				t.Error("two installations have the same cluster key")
 			}
-			if len(m.daemons) != 1 || len(m.sets) != 1 {
-				t.Errorf("%d DaemonSets, %d StatefulSets", len(m.daemons), len(m.sets))
+			if len(m.daemons) != 1 || len(m.sets) != 1 || len(m.deploys) != 0 {
+				t.Errorf("%d DaemonSets, %d StatefulSets, %d Deployments", len(m.daemons), len(m.sets), len(m.deploys))
 			}
 		}},
 		{"databases", "server: {database: 'postgres://pharos:pw@pg/pharos', clickhouse: 'clickhouse://pharos:pw@ch:9000/pharos', retention: 90d, storage: {className: fast}}",
@@ -142,6 +168,23 @@ func TestHelmChart(t *testing.T) {
 					t.Errorf("storage class %v", class)
 				}
 			}},
+		{"alarm replicas", "server: {database: 'postgres://pharos:pw@pg/pharos', secretKey: AAAA}\nalarm: {replicas: 3}", func(t *testing.T, m manifests) {
+			alarm := m.deploys["watch-alarm"]
+			if *alarm.Spec.Replicas != 3 {
+				t.Errorf("%d replicas", *alarm.Spec.Replicas)
+			}
+			// What one seals the other must open.
+			for name, args := range map[string][]string{"alarm": alarm.Spec.Template.Spec.Containers[0].Args, "server": m.sets["watch"].Spec.Template.Spec.Containers[0].Args} {
+				if !slices.Contains(args, "--secret-key-file=/etc/pharos/secret/secret-key") {
+					t.Errorf("%s has a secret key of its own: %q", name, args)
+				}
+			}
+		}},
+		{"existing secrets and alarm replicas", "server: {existingSecret: mine}\nalarm: {replicas: 1}", func(t *testing.T, m manifests) {
+			if len(m.deploys) != 1 || !slices.Contains(m.sets["watch"].Spec.Template.Spec.Containers[0].Args, "--secret-key-file=/etc/pharos/secret/secret-key") {
+				t.Error("the server has a secret key of its own")
+			}
+		}},
 		{"existing secrets", "server: {existingSecret: mine}\nagent: {existingSecret: theirs}", func(t *testing.T, m manifests) {
 			if len(m.secrets) != 0 {
 				t.Errorf("secrets are made: %v", m.secrets)
@@ -179,6 +222,9 @@ func TestHelmChart(t *testing.T) {
 			for name, daemon := range m.daemons {
 				checkPod(t, m, name, daemon.Spec.Selector, daemon.Spec.Template, "pharos-agent", nil)
 				checkAgent(t, daemon.Spec.Template.Spec)
+			}
+			for name, deploy := range m.deploys {
+				checkPod(t, m, name, deploy.Spec.Selector, deploy.Spec.Template, "pharos", nil)
 			}
 			checkServices(t, m)
 			c.check(t, m)
@@ -328,6 +374,9 @@ func checkServices(t *testing.T, m manifests) {
 	args := [][]string{}
 	for _, s := range m.sets {
 		args = append(args, s.Spec.Template.Spec.Containers[0].Args)
+	}
+	for _, d := range m.deploys {
+		args = append(args, d.Spec.Template.Spec.Containers[0].Args)
 	}
 	for _, d := range m.daemons {
 		args = append(args, d.Spec.Template.Spec.Containers[0].Args)

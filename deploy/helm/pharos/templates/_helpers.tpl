@@ -8,3 +8,5 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "pharos.tag" -}}{{ .Values.image.tag | default .Chart.AppVersion }}{{- end -}}
 {{- define "pharos.serverSecret" -}}{{ .Values.server.existingSecret | default (printf "%s-server" (include "pharos.name" .)) }}{{- end -}}
 {{- define "pharos.agentSecret" -}}{{ .Values.agent.existingSecret | default (printf "%s-agent" (include "pharos.name" .)) }}{{- end -}}
+{{- /* Not empty if the key that secrets are encrypted with comes from the secret, not from the server's volume. */ -}}
+{{- define "pharos.sharesKey" -}}{{ if or .Values.server.secretKey (and .Values.server.existingSecret (gt (int .Values.alarm.replicas) 0)) }}yes{{ end }}{{- end -}}

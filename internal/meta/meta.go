@@ -16,7 +16,8 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
 	"github.com/uptrace/bun/dialect/pgdialect"
@@ -64,6 +65,9 @@ func Open(ctx context.Context, dsn string) (*bun.DB, error) {
 // lockTimeout is how long one waits for another that writes to the same SQLite file.
 const lockTimeout = 10 * time.Second
 
+// idleInTx is how long a session of PostgreSQL may leave a transaction open without a statement.
+const idleInTx = 10 * time.Second
+
 // isLocked reports whether another process held a lock that SQLite does not
 // wait for, which is so while one of them makes the file a WAL one.
 func isLocked(err error) bool {
@@ -95,10 +99,16 @@ func prepare(ctx context.Context, db *bun.DB) error {
 
 func connect(dsn string) (*bun.DB, error) {
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
-		pool, err := sql.Open("pgx", dsn)
+		config, err := pgx.ParseConfig(dsn)
 		if err != nil {
 			return nil, err
 		}
+		// A process that is frozen, or a machine that is cut off, must not keep its locks from all others.
+		limit := fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", idleInTx.Milliseconds())
+		pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, limit)
+			return err
+		}))
 		return bun.NewDB(pool, pgdialect.New()), nil
 	}
 	// WAL lets several processes read while one writes; a writer waits for another.

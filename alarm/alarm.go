@@ -58,6 +58,8 @@ type Options struct {
 	ConsoleURL string
 	// Lease is how long a replica that has gone silent keeps its share of the work. Default DefaultLease.
 	Lease time.Duration
+	// CatchUp is how far back missed checks are made good after a downtime. Default 15 minutes.
+	CatchUp time.Duration
 }
 
 // Alarm is the alarm tier.
@@ -165,6 +167,9 @@ func New(ctx context.Context, o Options) (*Alarm, error) {
 	}
 	if o.Lease == 0 {
 		o.Lease = DefaultLease
+	}
+	if o.CatchUp == 0 {
+		o.CatchUp = 15 * time.Minute
 	}
 	if o.Language == "" {
 		o.Language = "en"

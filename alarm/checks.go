@@ -11,9 +11,6 @@ import (
 	"github.com/pharos-stack/pharos/internal/alarmrule"
 )
 
-// catchUp is how far back missed checks are made good after a downtime.
-const catchUp = 15 * time.Minute
-
 // checkLoop looks every second for rules that are due.
 func (a *Alarm) checkLoop(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
@@ -42,7 +39,7 @@ func (a *Alarm) nextCheck(r *rule) (ms, skipped int64) {
 		return r.spec.CheckAt(now), 0
 	}
 	ms = r.spec.NextCheck(r.checkedMs)
-	if oldest := r.spec.CheckAt(now - catchUp.Milliseconds()); ms < oldest {
+	if oldest := r.spec.CheckAt(now - a.o.CatchUp.Milliseconds()); ms < oldest {
 		return oldest, (oldest - ms) / r.spec.Every.D().Milliseconds()
 	}
 	return ms, 0

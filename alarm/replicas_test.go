@@ -154,7 +154,7 @@ func TestReplicaProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(t.Context(), Options{DB: db, Resources: s, Query: s, Now: s.now, Lease: replicaLease,
+	a, err := New(t.Context(), Options{DB: db, Resources: s, Query: s, Now: s.now, Lease: replicaLease, CatchUp: 24 * time.Hour,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
 		t.Fatal(err)

@@ -5,10 +5,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/pharos-stack/pharos/internal/alarmrule"
 	"github.com/pharos-stack/pharos/internal/channel"
 	"github.com/pharos-stack/pharos/internal/recipient"
 	"github.com/pharos-stack/pharos/internal/resource"
+	"github.com/pharos-stack/pharos/internal/silence"
 )
 
 // directory is who can be told in a workspace. Names are in lower case, for
@@ -19,6 +22,7 @@ type directory struct {
 	groups        map[string]recipient.Group
 	duties        map[string]recipient.OnCall
 	subscriptions []subscription
+	silences      []namedSilence
 	folders       map[string]string // folder → the one it stands in
 	monitors      map[string]string // monitor → its folder
 }
@@ -36,6 +40,22 @@ type namedContact struct {
 type subscription struct {
 	id, name string
 	recipient.Subscription
+}
+
+type namedSilence struct {
+	name string
+	silence.Silence
+}
+
+// silencedBy names the silence that is in force for an object of a rule; empty: none.
+func (d *directory) silencedBy(r *rule, labels map[string]string, at time.Time) string {
+	for _, s := range d.silences {
+		if (s.Rule == "" || strings.EqualFold(s.Rule, r.name)) && (s.Monitor == "" || d.watches(r, "monitor", s.Monitor)) &&
+			(s.Folder == "" || d.watches(r, "folder", s.Folder)) && s.Covers(at, labels) {
+			return s.name
+		}
+	}
+	return ""
 }
 
 // loadDirectories reads who can be told, by workspace.
@@ -75,6 +95,11 @@ func (a *Alarm) loadDirectories(ctx context.Context) (map[string]*directory, err
 			d.subscriptions = append(d.subscriptions, subscription{o.Metadata.ID, o.Metadata.Name, spec})
 			return err
 		},
+		resource.KindSilence: func(o resource.Object, d *directory, name string) error {
+			spec, err := resource.SpecOf[silence.Silence](o)
+			d.silences = append(d.silences, namedSilence{o.Metadata.Name, spec})
+			return err
+		},
 		resource.KindFolder: func(o resource.Object, d *directory, name string) error {
 			spec, err := resource.SpecOf[resource.FolderSpec](o)
 			d.folders[name] = strings.ToLower(spec.Parent)
@@ -101,6 +126,17 @@ func (a *Alarm) loadDirectories(ctx context.Context) (map[string]*directory, err
 // covers reports whether a subscription is about a rule.
 func (d *directory) covers(s subscription, r *rule) bool {
 	scope, name := s.Scope()
+	switch scope {
+	case "workspace":
+		return true
+	case "rule":
+		return strings.EqualFold(r.name, name)
+	}
+	return d.watches(r, scope, name)
+}
+
+// watches reports whether a rule looks at a monitor, or at one in a folder or below it.
+func (d *directory) watches(r *rule, scope, name string) bool {
 	of := func(monitor string) bool {
 		if scope == "monitor" {
 			return strings.EqualFold(monitor, name)
@@ -117,19 +153,7 @@ func (d *directory) covers(s subscription, r *rule) bool {
 		}
 		return false
 	}
-	switch scope {
-	case "workspace":
-		return true
-	case "rule":
-		return strings.EqualFold(r.name, name)
-	case "monitor", "folder":
-		for _, c := range r.spec.Conditions {
-			if c.Monitor != "" && of(c.Monitor) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.spec.Conditions, func(c alarmrule.Condition) bool { return c.Monitor != "" && of(c.Monitor) })
 }
 
 // members of a subscriber at a moment: contacts and channels by name.

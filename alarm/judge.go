@@ -415,7 +415,7 @@ func repeats(spec alarmrule.Spec, o *alarmstate.Object, ms int64) bool {
 
 // forget resets an object whose alert has ended.
 func forget(o *alarmstate.Object) {
-	o.AlertID, o.Runs, o.Classes, o.FalseRun = "", nil, nil, 0
+	o.AlertID, o.Runs, o.Classes, o.FalseRun, o.HeldBy = "", nil, nil, 0, ""
 }
 
 // forgettable reports whether nothing of an object has to be remembered for the next check.

@@ -156,6 +156,7 @@ type check struct {
 	tx       bun.Tx
 	ms       int64
 	notices  []alarmstate.Event           // for the rule's own channels
+	silenced []alarmstate.Event           // told to nobody
 	happened []happening                  // for subscriptions and global channels
 	rows     []*alarmstate.Object         // of the rule's objects
 	stored   map[string]alarmstate.Object // as they were before the check
@@ -221,6 +222,7 @@ func (c *check) closeQuietly(ctx context.Context) error {
 // apply moves one object on by its verdict.
 func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) error {
 	moved, joined := advance(c.rule.spec, o, v, c.ms)
+	held := c.silence(o.Labels)
 	switch moved {
 	case fires:
 		alert := alarmstate.Alert{ID: alarmstate.NewID("alt_"), Workspace: c.rule.workspace, RuleID: c.rule.id, Rule: c.rule.name,
@@ -231,10 +233,10 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 			return err
 		}
 		o.AlertID = alert.ID
-		if err := c.event(ctx, alert, alarmstate.EventFiring, v, distinct(o.Classes), distinct(joined), true); err != nil {
+		c.noted(o, held)
+		if err := c.event(ctx, alert, alarmstate.EventFiring, v, distinct(o.Classes), distinct(joined), held, true); err != nil {
 			return err
 		}
-		o.LastNoticeMs = c.ms
 	case keepsFiring:
 		alert, err := c.alert(ctx, o.AlertID)
 		if err != nil {
@@ -246,11 +248,12 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 		if _, err := c.tx.NewUpdate().Model(&alert).Column("checks", "conditions", "message", "classes", "stale_ms").WherePK().Exec(ctx); err != nil {
 			return err
 		}
-		notify := len(joined) > 0 || repeats(c.rule.spec, o, c.ms) && alert.AcknowledgedMs == 0
-		if notify {
-			o.LastNoticeMs = c.ms
+		// What a silence kept back is told at once when it is over (spec 05, ALM-27).
+		notify := len(joined) > 0 || (o.HeldBy != "" || repeats(c.rule.spec, o, c.ms)) && alert.AcknowledgedMs == 0
+		if notify || held != "" {
+			c.noted(o, held)
 		}
-		if err := c.event(ctx, alert, alarmstate.EventRepeat, v, distinct(trueNow(o, v)), distinct(joined), notify); err != nil {
+		if err := c.event(ctx, alert, alarmstate.EventRepeat, v, distinct(trueNow(o, v)), distinct(joined), held, notify); err != nil {
 			return err
 		}
 	case recovers:
@@ -278,7 +281,7 @@ func (c *check) apply(ctx context.Context, o *alarmstate.Object, v Verdict) erro
 	}
 	_, err := c.tx.NewInsert().Model(o).On("CONFLICT (rule_id, object) DO UPDATE").
 		Set("runs = EXCLUDED.runs, classes = EXCLUDED.classes, counted_ms = EXCLUDED.counted_ms, false_run = EXCLUDED.false_run, alert_id = EXCLUDED.alert_id").
-		Set("last_seen_ms = EXCLUDED.last_seen_ms, last_notice_ms = EXCLUDED.last_notice_ms").Exec(ctx)
+		Set("last_seen_ms = EXCLUDED.last_seen_ms, last_notice_ms = EXCLUDED.last_notice_ms, held_by = EXCLUDED.held_by").Exec(ctx)
 	return err
 }
 
@@ -312,13 +315,38 @@ func (c *check) end(ctx context.Context, o *alarmstate.Object, v Verdict, state,
 	if _, err := c.tx.NewUpdate().Model(&alert).Column("state", "ended_ms", "stale_ms", "message").WherePK().Exec(ctx); err != nil {
 		return err
 	}
+	// What was told is taken back in a silence as well; what was not has nothing to take back.
+	held := ""
+	if o.LastNoticeMs < alert.StartedMs {
+		held = o.HeldBy
+	}
 	forget(o)
-	return c.event(ctx, alert, eventType, v, alert.Classes, nil, len(v.Conditions) > 0)
+	return c.event(ctx, alert, eventType, v, alert.Classes, nil, held, len(v.Conditions) > 0)
+}
+
+// silence names the one in force for an object; empty: none.
+func (c *check) silence(labels map[string]string) string {
+	c.alarm.mu.Lock()
+	dir := c.alarm.directories[c.rule.workspace]
+	c.alarm.mu.Unlock()
+	if dir == nil {
+		return ""
+	}
+	return dir.silencedBy(c.rule, labels, c.alarm.o.Now())
+}
+
+// noted remembers that a check was told, or which silence kept it back.
+func (c *check) noted(o *alarmstate.Object, held string) {
+	o.HeldBy = held
+	if held == "" {
+		o.LastNoticeMs = c.ms
+	}
 }
 
 // event stores what happened to an alert. classes are those that are told of
-// it, and joined the ones among them that had not been reached before.
-func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType string, v Verdict, classes, joined []string, notify bool) error {
+// it, joined the ones among them that had not been reached before, and held the
+// silence because of which nobody is.
+func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType string, v Verdict, classes, joined []string, held string, notify bool) error {
 	completeness := 1.0
 	for _, cond := range v.Conditions {
 		completeness = min(completeness, cond.Completeness)
@@ -331,9 +359,13 @@ func (c *check) event(ctx context.Context, alert alarmstate.Alert, eventType str
 		Title: alert.Title, Type: eventType, Level: alert.Level, Labels: alert.Labels, TimeMs: c.ms, StartedMs: alert.StartedMs,
 		CreatedMs: c.alarm.o.Now().UnixMilli(), Sequence: sequence, Conditions: v.Conditions, Completeness: completeness, Message: alert.Message,
 		Kind: alert.Kind, Classes: classes, Joined: joined,
-		EmergencyText: c.rule.spec.EmergencyText, EmergencyLink: c.rule.spec.EmergencyLink, Join: string(c.rule.spec.Join)}
+		EmergencyText: c.rule.spec.EmergencyText, EmergencyLink: c.rule.spec.EmergencyLink, Join: string(c.rule.spec.Join), Silence: held}
 	if _, err := c.tx.NewInsert().Model(&e).Exec(ctx); err != nil {
 		return err
+	}
+	if held != "" {
+		c.silenced = append(c.silenced, e)
+		return nil
 	}
 	if notify {
 		c.notices = append(c.notices, e)

@@ -45,7 +45,7 @@ type routing struct {
 // a channel and type for all keys together (ALM-21), for systems one an event.
 // What a filter stops is recorded with its name.
 func (c *check) queue(ctx context.Context) error {
-	if len(c.notices) == 0 && len(c.happened) == 0 {
+	if len(c.notices) == 0 && len(c.happened) == 0 && len(c.silenced) == 0 {
 		return nil
 	}
 	c.alarm.mu.Lock()
@@ -65,6 +65,12 @@ func (c *check) queue(ctx context.Context) error {
 			if ch.Tells(e.Level, !calm(e.Type)) && reaches(e.Classes, ch.Class()) {
 				r.tell(e, target{channel: ch}, "", 0)
 			}
+		}
+	}
+	for _, e := range c.silenced {
+		r.withhold(e, target{}, "", alarmstate.ReasonSilenced)
+		if err := c.dueAtOnce(ctx, e); err != nil {
+			return err
 		}
 	}
 	for _, h := range c.happened {

@@ -66,6 +66,20 @@ func (c *check) due(ctx context.Context, s subscription, e alarmstate.Event) (te
 	return tell, held, nil
 }
 
+// dueAtOnce lets subscriptions be told of an alert at its first check after a
+// silence, or forget one that ended in it.
+func (c *check) dueAtOnce(ctx context.Context, e alarmstate.Event) error {
+	if calm(e.Type) {
+		_, err := c.ended(ctx, e.AlertID)
+		return err
+	}
+	_, err := c.tx.NewUpdate().Model((*throttle)(nil)).Set("due_ms = ?, held = held + 1", e.TimeMs).Where("alert_id = ?", e.AlertID).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot note that alert %q was silenced: %w", e.AlertID, err)
+	}
+	return nil
+}
+
 // ended forgets who was told of an alert that is over, and returns who that was.
 func (c *check) ended(ctx context.Context, alertID string) (map[string]bool, error) {
 	var rows []throttle

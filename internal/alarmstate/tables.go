@@ -60,6 +60,7 @@ const (
 	ReasonClass        = "class"        // the threshold of this class of channels was not reached
 	ReasonSwitchedOff  = "switched_off" // by the person
 	ReasonDelegated    = "delegated_to" // the person named by InsteadOf was told
+	ReasonSilenced     = "silenced"     // by the silence that the event names
 )
 
 // Condition is the outcome of one condition of a rule for one object.
@@ -114,6 +115,8 @@ type Object struct {
 	CountedMs    int64 `bun:",notnull"`
 	LastSeenMs   int64 `bun:",notnull"` // last check with a value
 	LastNoticeMs int64 `bun:",notnull"`
+	// HeldBy names the silence that kept checks from being told since the last notice; empty: none did.
+	HeldBy string `bun:",notnull"`
 }
 
 // Run is what checks in a row came to, unknown ones left out.
@@ -192,6 +195,7 @@ type Event struct {
 	EmergencyText string            `bun:",notnull" json:"emergency_text"`
 	EmergencyLink string            `bun:",notnull" json:"emergency_link"`
 	Join          string            `bun:",notnull" json:"join"`
+	Silence       string            `bun:",notnull" json:"silence" doc:"Name of the Silence because of which nobody was told"`
 	// HeldBack is of the delivery that tells the event, not stored with it.
 	HeldBack int `bun:"-" json:"-"`
 }
@@ -220,7 +224,7 @@ type Delivery struct {
 	Contact      string   `bun:",notnull" json:"contact" doc:"Whom it was for; empty for the channel's own recipients"`
 	InsteadOf    string   `bun:",notnull" json:"instead_of" doc:"The contact for whom this one stands in; of a delegated notice, who was told instead"`
 	Subscription string   `bun:",notnull" json:"subscription" doc:"Name of the subscription that led to it"`
-	Reason       string   `bun:",notnull" json:"reason" enum:"level,throttled,acknowledged,class,switched_off,delegated_to," doc:"Which filter withheld it"`
+	Reason       string   `bun:",notnull" json:"reason" enum:"level,throttled,acknowledged,class,switched_off,delegated_to,silenced," doc:"Which filter withheld it"`
 	HeldBack     int      `bun:",notnull" json:"held_back" doc:"True checks since the notice before, not told"`
 }
 
@@ -246,6 +250,8 @@ var Migrations = []meta.Migration{
 	meta.Columns("deliveries to contacts", "alarm_deliveries", []meta.Column{{Name: "targets", Type: meta.ListColumn}, {Name: "contact", Type: meta.TextColumn},
 		{Name: "instead_of", Type: meta.TextColumn}, {Name: "subscription", Type: meta.TextColumn}, {Name: "reason", Type: meta.TextColumn},
 		{Name: "held_back", Type: meta.IntegerColumn}}, nil),
+	meta.Columns("silenced objects", "alarm_objects", []meta.Column{{Name: "held_by", Type: meta.TextColumn}}, nil),
+	meta.Columns("silenced events", "alarm_events", []meta.Column{{Name: "silence", Type: meta.TextColumn}}, nil),
 	meta.Columns("events by class", "alarm_events", []meta.Column{{Name: "kind", Type: meta.TextColumn}, {Name: "classes", Type: meta.ListColumn}, {Name: "joined", Type: meta.ListColumn}}, nil),
 }
 

@@ -9,14 +9,16 @@ import (
 
 	"github.com/pharos-stack/pharos/internal/audit"
 	"github.com/pharos-stack/pharos/internal/recipient"
+	"github.com/pharos-stack/pharos/internal/silence"
 )
 
-// The kinds that say who is told.
+// The kinds that say who is told, and when nobody is.
 const (
 	KindContact      = "Contact"
 	KindGroup        = "NotificationGroup"
 	KindOnCall       = "OnCall"
 	KindSubscription = "Subscription"
+	KindSilence      = "Silence"
 )
 
 // Release says what becomes of a resource when one it refers to is deleted.
@@ -69,7 +71,19 @@ func receiverKinds() []Kind {
 		return refs
 	}
 	subscription.Release = func(any, Ref) (any, Release) { return nil, Drop }
-	return []Kind{contact, group, duty, subscription}
+	silenced := NewKind[silence.Silence](KindSilence, "sil_")
+	silenced.Refs = func(spec any) []Ref {
+		s := spec.(silence.Silence)
+		var refs []Ref
+		for _, r := range []Ref{{"spec.folder", KindFolder, s.Folder}, {"spec.monitor", KindLogMonitor, s.Monitor}, {"spec.rule", KindAlarmRule, s.Rule}} {
+			if r.Name != "" {
+				refs = append(refs, r)
+			}
+		}
+		return refs
+	}
+	silenced.Release = func(any, Ref) (any, Release) { return nil, Drop }
+	return []Kind{contact, group, duty, subscription, silenced}
 }
 
 func refsTo(kind, at string, names []string) []Ref {

@@ -187,7 +187,7 @@ func parse(source string, text []byte) ([]resource.Object, error) {
 
 // collections are the kinds by the name of their list in the API.
 var collections = map[string]string{"monitors": "LogMonitor", "alarm_rules": "AlarmRule", "channels": "Channel", "folders": "Folder", "dashboards": "Dashboard", "masking": "Masking",
-	"contacts": "Contact", "notification_groups": "NotificationGroup", "oncalls": "OnCall", "subscriptions": "Subscription"}
+	"contacts": "Contact", "notification_groups": "NotificationGroup", "oncalls": "OnCall", "subscriptions": "Subscription", "silences": "Silence"}
 
 // collection accepts a list's name or a kind.
 func collection(name string) (string, error) {

@@ -1909,7 +1909,7 @@ export interface components {
              * @description Which filter withheld it
              * @enum {string}
              */
-            reason: "level" | "throttled" | "acknowledged" | "class" | "switched_off" | "delegated_to" | "";
+            reason: "level" | "throttled" | "acknowledged" | "class" | "switched_off" | "delegated_to" | "silenced" | "";
             /** Format: int64 */
             sent_ms: number;
             /** @enum {string} */
@@ -2057,6 +2057,8 @@ export interface components {
              * @description number of the event in its alert, from 1
              */
             sequence: number;
+            /** @description Name of the Silence because of which nobody was told */
+            silence: string;
             /** Format: int64 */
             started_ms: number;
             /**

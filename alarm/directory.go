@@ -44,7 +44,7 @@ type subscription struct {
 
 type namedSilence struct {
 	name string
-	silence.Silence
+	silence.Spec
 }
 
 // silencedBy names the silence that is in force for an object of a rule; empty: none.
@@ -96,7 +96,7 @@ func (a *Alarm) loadDirectories(ctx context.Context) (map[string]*directory, err
 			return err
 		},
 		resource.KindSilence: func(o resource.Object, d *directory, name string) error {
-			spec, err := resource.SpecOf[silence.Silence](o)
+			spec, err := resource.SpecOf[silence.Spec](o)
 			d.silences = append(d.silences, namedSilence{o.Metadata.Name, spec})
 			return err
 		},

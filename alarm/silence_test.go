@@ -12,7 +12,7 @@ import (
 )
 
 // silenceFor sets a silence from now on for some minutes of the fixture's time.
-func silenceFor(f *fixture, w *world, minutes int64, s silence.Silence) {
+func silenceFor(f *fixture, w *world, minutes int64, s silence.Spec) {
 	s.From, s.Until, s.Reason = f.a.o.Now().Add(-time.Second), f.a.o.Now().Add(time.Duration(minutes)*time.Minute), "maintenance"
 	w.set("Silence", "sil_1", "work", s)
 	if err := f.a.load(f.t.Context()); err != nil {
@@ -46,7 +46,7 @@ func TestSilence(t *testing.T) {
 		return strings.Join(out, " ")
 	}
 
-	silenceFor(f, w, 3, silence.Silence{Matchers: []silence.Matcher{{Label: "goods", Op: "=~", Value: "fo+d"}}})
+	silenceFor(f, w, 3, silence.Spec{Matchers: []silence.Matcher{{Label: "goods", Op: "=~", Value: "fo+d"}}})
 	f.minute(1, hot)
 	expect("a firing in the silence", "silenced")
 	f.minute(1, cold)
@@ -56,7 +56,7 @@ func TestSilence(t *testing.T) {
 		t.Errorf("events %q, want %q", got, want)
 	}
 
-	silenceFor(f, w, 3, silence.Silence{Monitor: "trade_create"})
+	silenceFor(f, w, 3, silence.Spec{Monitor: "trade_create"})
 	f.minute(1, hot)
 	f.minute(1, hot)
 	expect("in the silence of the monitor", "silenced")
@@ -67,14 +67,14 @@ func TestSilence(t *testing.T) {
 		t.Errorf("nobody was told when the silence was over: %s", got)
 	}
 
-	silenceFor(f, w, 3, silence.Silence{Rule: "MANY"})
+	silenceFor(f, w, 3, silence.Spec{Rule: "MANY"})
 	f.minute(1, hot)
 	expect("a repetition in a silence", "silenced")
 	f.minute(1, cold)
 	f.minute(1, cold)
 	expect("the recovery of what was told", "mail, robot")
 
-	silenceFor(f, w, 60, silence.Silence{Rule: "another"})
+	silenceFor(f, w, 60, silence.Spec{Rule: "another"})
 	f.minute(1, hot)
 	expect("a silence of another rule", "mail, robot")
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/pharos-stack/pharos/console/prom"
 	"github.com/pharos-stack/pharos/console/receivers"
 	"github.com/pharos-stack/pharos/console/resources"
+	"github.com/pharos-stack/pharos/console/silences"
 	"github.com/pharos-stack/pharos/console/site"
 	"github.com/pharos-stack/pharos/console/templates"
 	"github.com/pharos-stack/pharos/internal/alarmstate"
@@ -158,6 +159,7 @@ func (c *Console) routes(o Options) *access.Access {
 	alarms.New(alarms.Options{DB: o.DB, Resources: o.Resources, Query: o.Query, Clock: o.Clock, Try: o.TryRule}).Routes(c.api)
 	dashboards.New(dashboards.Options{Resources: o.Resources, Query: o.Query, Favourites: marked}).Routes(c.api)
 	masking.New(o.Resources).Routes(c.api)
+	(&silences.Silences{Resources: o.Resources, Clock: o.Clock}).Routes(c.api)
 	receivers.New(receivers.Options{DB: o.DB, Resources: o.Resources, Clock: o.Clock}).Routes(c.api)
 	resources.New(o.Resources).Routes(c.api)
 	agents.New(agents.Options{DB: o.DB, Resources: o.Resources, Register: o.Register, Query: o.Query, CAFingerprint: o.CAFingerprint,

@@ -71,9 +71,9 @@ func receiverKinds() []Kind {
 		return refs
 	}
 	subscription.Release = func(any, Ref) (any, Release) { return nil, Drop }
-	silenced := NewKind[silence.Silence](KindSilence, "sil_")
+	silenced := NewKind[silence.Spec](KindSilence, "sil_")
 	silenced.Refs = func(spec any) []Ref {
-		s := spec.(silence.Silence)
+		s := spec.(silence.Spec)
 		var refs []Ref
 		for _, r := range []Ref{{"spec.folder", KindFolder, s.Folder}, {"spec.monitor", KindLogMonitor, s.Monitor}, {"spec.rule", KindAlarmRule, s.Rule}} {
 			if r.Name != "" {

@@ -19,8 +19,8 @@ import (
 // Longest is how long a silence may last (spec 05, §10.11).
 const Longest = 30 * 24 * time.Hour
 
-// Silence is the spec: what is silenced, when, and why. What it names must all hold.
-type Silence struct {
+// Spec is what is silenced, when, and why. What it names must all hold.
+type Spec struct {
 	// Folder, Monitor and Rule narrow it to alarms of them; with none and no matcher, All must be set.
 	All     bool   `json:"all,omitempty" yaml:"all,omitempty" doc:"All alarms of the workspace; or give folder, monitor, rule or matchers"`
 	Folder  string `json:"folder,omitempty" yaml:"folder,omitempty" doc:"Alarms on monitors in a Folder and below it"`
@@ -57,7 +57,7 @@ func (m Matcher) compile() (*regexp.Regexp, error) { return regexp.Compile("^(?:
 
 // Covers reports whether s is in force at a moment for an object with labels.
 // Whether the rule is one of Folder, Monitor or Rule is for the caller to know.
-func (s Silence) Covers(at time.Time, labels map[string]string) bool {
+func (s Spec) Covers(at time.Time, labels map[string]string) bool {
 	if at.Before(s.From) || !at.Before(s.Until) {
 		return false
 	}
@@ -70,29 +70,29 @@ func (s Silence) Covers(at time.Time, labels map[string]string) bool {
 }
 
 // WithDefaults returns s with times to the second, in UTC.
-func (s Silence) WithDefaults() Silence {
+func (s Spec) WithDefaults() Spec {
 	s.From, s.Until = s.From.UTC().Truncate(time.Second), s.Until.UTC().Truncate(time.Second)
 	s.Reason = strings.TrimSpace(s.Reason)
 	return s
 }
 
 // Validate checks s after WithDefaults.
-func (s Silence) Validate(prefix string) error {
+func (s Spec) Validate(prefix string) error {
 	var es fielderr.Errors
 	if n := utf8.RuneCountInString(s.Reason); n < 1 || n > 200 {
 		es.Add(prefix+".reason", "bad_reason", "has %d characters; say in 1 to 200 why nobody is told", n)
 	}
 	switch length := s.Until.Sub(s.From); {
 	case s.From.IsZero():
-		es.Add(prefix+".from", "bad_time", "is missing; give when it begins, such as 2026-01-31T22:00:00+08:00")
+		es.Add(prefix+".from", "bad_period", "is missing; give when it begins, such as 2026-01-31T22:00:00+08:00")
 	case length <= 0:
-		es.Add(prefix+".until", "bad_time", "%s is not after from; give a later time", s.Until.Format(time.RFC3339))
+		es.Add(prefix+".until", "bad_period", "%s is not after from; give a later time", s.Until.Format(time.RFC3339))
 	case length > Longest:
-		es.Add(prefix+".until", "too_long", "is %d days after from; give at most 30, and prolong it when it is still needed", int(length.Hours()/24))
+		es.Add(prefix+".until", "silence_too_long", "is %d days after from; give at most 30, and prolong it when it is still needed", int(length.Hours()/24))
 	}
 	narrowed := s.Folder != "" || s.Monitor != "" || s.Rule != "" || len(s.Matchers) > 0
 	if narrowed == s.All {
-		es.Add(prefix+".all", "bad_scope", "give folder, monitor, rule or matchers, or else all: true")
+		es.Add(prefix+".all", "bad_silence_scope", "give folder, monitor, rule or matchers, or else all: true")
 	}
 	for i, m := range s.Matchers {
 		at := fmt.Sprintf("%s.matchers[%d]", prefix, i)

@@ -196,7 +196,7 @@ func collection(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels, dashboards, folders, masking, contacts, notification_groups, oncalls or subscriptions", name)
+	return "", fmt.Errorf("%q is not a kind of resource; use monitors, alarm_rules, channels, dashboards, folders, masking, contacts, notification_groups, oncalls, silences or subscriptions", name)
 }
 
 // Get shows resources.

@@ -84,9 +84,9 @@ func (s Spec) Validate(prefix string) error {
 	}
 	switch length := s.Until.Sub(s.From); {
 	case s.From.IsZero():
-		es.Add(prefix+".from", "bad_period", "is missing; give when it begins, such as 2026-01-31T22:00:00+08:00")
+		es.Add(prefix+".from", "bad_silence_period", "is missing; give when it begins, such as 2026-01-31T22:00:00+08:00")
 	case length <= 0:
-		es.Add(prefix+".until", "bad_period", "%s is not after from; give a later time", s.Until.Format(time.RFC3339))
+		es.Add(prefix+".until", "bad_silence_period", "%s is not after from; give a later time", s.Until.Format(time.RFC3339))
 	case length > Longest:
 		es.Add(prefix+".until", "silence_too_long", "is %d days after from; give at most 30, and prolong it when it is still needed", int(length.Hours()/24))
 	}

@@ -37,8 +37,8 @@ func TestValidate(t *testing.T) {
 	}{
 		"good":         {func(*Spec) {}, ""},
 		"no reason":    {func(s *Spec) { s.Reason = "  " }, "spec.reason: bad_reason"},
-		"no begin":     {func(s *Spec) { s.From = time.Time{} }, "spec.from: bad_period"},
-		"ends before":  {func(s *Spec) { s.Until = begin }, "spec.until: bad_period"},
+		"no begin":     {func(s *Spec) { s.From = time.Time{} }, "spec.from: bad_silence_period"},
+		"ends before":  {func(s *Spec) { s.Until = begin }, "spec.until: bad_silence_period"},
 		"too long":     {func(s *Spec) { s.Until = begin.Add(Longest + time.Second) }, "spec.until: silence_too_long"},
 		"no scope":     {func(s *Spec) { s.All = false }, "spec.all: bad_silence_scope"},
 		"two scopes":   {func(s *Spec) { s.Rule = "many" }, "spec.all: bad_silence_scope"},

@@ -70,6 +70,7 @@ export const chineseDetails: Record<string, string> = {
   bad_scope: '请选择一个订阅范围：工作空间、目录、监控或告警规则',
   bad_set: '指标集请使用 system',
   bad_shift: '班次长度无效：{{message}}',
+  bad_silence_period: '静默时间段无效：{{message}}',
   bad_silence_scope: '请指定目录、监控、规则或标签匹配，否则请选择全部',
   bad_sort: '不支持这种排序：{{message}}',
   bad_source: '数据源无效：{{message}}',
